@@ -1,0 +1,34 @@
+"""Waiting for something outside, without fixed sleeps."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from baker.ports import Clock
+
+T = TypeVar("T")
+
+
+def wait_until(
+    probe: Callable[[], T | None], *, timeout: float, clock: Clock, first: float = 0.05, longest: float = 1.0
+) -> T | None:
+    """Call `probe` until it returns something that is not None, and return that; None when `timeout` seconds are over.
+
+    Pauses grow from `first` by half each time to `longest` seconds. What `probe` raises ends the wait.
+    """
+    deadline = clock.monotonic() + timeout
+    for pause in pauses(first, longest):
+        if (found := probe()) is not None:
+            return found
+        remaining = deadline - clock.monotonic()
+        if remaining <= 0:
+            return None
+        clock.sleep(min(pause, remaining))
+    raise AssertionError("pauses() never ends")
+
+
+def pauses(first: float, longest: float) -> Iterator[float]:
+    """Seconds to wait between tries: growing, without end."""
+    pause = first
+    while True:
+        yield pause
+        pause = min(pause * 1.5, longest)
