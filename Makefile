@@ -1,0 +1,66 @@
+# Everything a developer does. Each target says in its "##" text what it is for; `make` lists them.
+
+SHELL := /bin/bash -o pipefail
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Debian packages: to run the QEMU builder, to make the lab, to run the tests.
+APT_RUN := python3-venv qemu-system-x86 qemu-utils ovmf mmdebstrap uidmap mtools fdisk e2fsprogs systemd-boot-efi ca-certificates
+APT_LAB := $(shell cat lab/apt-packages.txt 2>/dev/null)
+APT_TEST := git openssh-client dnf createrepo-c rpm tmux
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab test test-fast soak bench lint format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## install what is missing: Debian packages, .venv with the command .venv/bin/bake
+
+$(VENV)/.ready: Makefile pyproject.toml constraints.txt lab/apt-packages.txt
+	@missing=$$(for package in $(APT_RUN) $(APT_LAB) $(APT_TEST); do \
+	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing" $$missing; \
+	    $(SUDO) apt-get update -qq && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing </dev/null >$(CURDIR)/.apt.log 2>&1 \
+	        || { tail -20 .apt.log; exit 1; }; rm -f .apt.log; \
+	fi
+	@[ -x $(BIN)/python ] || python3 -m venv $(VENV)
+	@echo "installing the baker into $(VENV)"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## bake recipes/ocean.py on a local virtual machine, everything it fetches served by the lab
+	@$(BIN)/python -m lab run -- $(BIN)/bake recipes/ocean.py
+
+lab: setup ## serve what recipes fetch (conda channel, installer, git, sftp) until Ctrl-C
+	@$(BIN)/python -m lab serve
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >.lint-imports.log || { cat .lint-imports.log; rm -f .lint-imports.log; exit 1; }; rm -f .lint-imports.log
+
+format: setup ## put the code into its form
+	@$(BIN)/ruff check -q --fix .
+	@$(BIN)/ruff format -q .
+
+test: setup lint ## all tests, one ocean bake of a real virtual machine among them
+	@$(BIN)/python -m lab build
+	@$(BIN)/pytest -n 2 --dist loadgroup -m 'not soak'
+
+test-fast: setup ## the tests for the minutes between: no virtual machine
+	@$(BIN)/pytest -q -n 2 --dist loadgroup -m 'not qemu and not lab and not soak'
+
+soak: setup ## what takes an hour
+	@$(BIN)/python -m lab build
+	@$(BIN)/pytest -m soak
+
+bench: setup ## ratios, measured side by side in one run
+	@$(BIN)/python -m tests.bench
+
+clean: ## remove what `setup` and the lab made here
+	rm -rf $(VENV) .lab .bake build dist *.egg-info
