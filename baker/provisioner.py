@@ -110,6 +110,10 @@ class Remote(Protocol):
         """As `uname -m` has it: x86_64, aarch64."""
         ...
 
+    def recipe_path(self, path: Path) -> Path:
+        """Where a file or folder of the recipe lies on the baking host: `path`, below the recipe's folder."""
+        ...
+
     def run(
         self,
         command: str | Sequence[str],
