@@ -9,15 +9,22 @@ that the machine is gone at the end, whatever happened. It names no builder.
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from baker.artifact import Artifact
-from baker.errors import BakeError, BuilderError, ChecksFailedError, ReachError, StepError
-from baker.events import CheckFinished, Emit
-from baker.interrupts import Interrupts
+from baker.errors import (
+    BakeError,
+    BuilderError,
+    BuilderUnavailableError,
+    ChecksFailedError,
+    ReachError,
+    RecipeError,
+    StepError,
+)
+from baker.events import Emit
+from baker.interrupts import Interrupts, raise_deferred, shield
 from baker.mirrors import Mirrors
 from baker.narrator import Narrator
 from baker.plan import Plan, PlannedStep
@@ -46,6 +53,11 @@ class Parts:
     connect_timeout: float = 900
 
 
+_REFUSALS: Mapping[int, type[BakeError]] = {
+    error.exit_code: error for error in (RecipeError, BuilderUnavailableError, BuilderError, ReachError)
+}
+
+
 def bake(
     plan: Plan, parts: Parts, run: RunInfo, *, mirrors: Mirrors, versions: Mapping[str, str], emit: Emit
 ) -> Artifact:
@@ -69,9 +81,9 @@ def bake(
 
 def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: Narrator) -> Artifact:
     with _machine(plan, parts, run, narrator) as machine:
-        with narrator.stage("connect"):
-            remote = _connect(machine, plan, parts, mirrors, narrator.emit)
-        with remote:
+        with _remote(machine, plan, parts, mirrors, narrator.emit) as remote:
+            with narrator.stage("connect"):
+                remote.connect(timeout=parts.connect_timeout)
             with narrator.stage("provision"):
                 for step in plan.steps:
                     with narrator.step(step):
@@ -97,32 +109,30 @@ def _preflight(plan: Plan, parts: Parts, mirrors: Mirrors) -> None:
 
 
 def _refuse(problems: Iterable[Problem]) -> None:
-    """Raise for problems, all of them in one error; the first one decides the exit code."""
+    """Raise for problems, all of them in one error; the first one decides which."""
     found = tuple(problems)
-    if not found:
-        return
-    first, *others = found
-    error = BuilderError(
-        first.summary, details=[("also", problem.summary) for problem in others], hint=first.hint
-    )
-    raise error
+    if found:
+        first, *others = found
+        details = [("also", problem.summary) for problem in others]
+        raise _REFUSALS.get(first.exit_code, BuilderError)(first.summary, details=details, hint=first.hint)
 
 
 @contextmanager
 def _machine(plan: Plan, parts: Parts, run: RunInfo, narrator: Narrator) -> Iterator[Machine]:
     """The machine, launched in one stage and ended in another, so that the log has the time of both."""
-    context = parts.builder.machine(plan.spec, plan.disks, run, narrator.emit)
-    with narrator.stage("launch"):
-        machine = context.__enter__()
+    stack = ExitStack()
     try:
+        with narrator.stage("launch"):
+            machine = stack.enter_context(parts.builder.machine(plan.spec, plan.disks, run, narrator.emit))
         with parts.interrupts.hurrying(machine.kill), _blaming(machine):
             yield machine
     except BaseException:
-        with narrator.stage("terminate"):
-            context.__exit__(*sys.exc_info())
+        with shield(), narrator.stage("terminate"):
+            stack.__exit__(*sys.exc_info())
         raise
-    with narrator.stage("terminate"):
-        context.__exit__(None, None, None)
+    with shield(), narrator.stage("terminate"):
+        stack.close()
+    raise_deferred()
 
 
 @contextmanager
@@ -135,11 +145,17 @@ def _blaming(machine: Machine) -> Iterator[None]:
         raise
 
 
-def _connect(machine: Machine, plan: Plan, parts: Parts, mirrors: Mirrors, emit: Emit) -> MachineRemote:
-    def connect() -> Any:
-        return parts.connect(machine.address, timeout=parts.connect_timeout, check_alive=machine.check_alive)
-
-    raise NotImplementedError
+def _remote(machine: Machine, plan: Plan, parts: Parts, mirrors: Mirrors, emit: Emit) -> MachineRemote:
+    return MachineRemote(
+        machine=machine,
+        connector=parts.connect,
+        transfer=parts.transfer,
+        resolve=parts.vault.value,
+        folder=plan.recipe.folder,
+        emit=emit,
+        clock=parts.clock,
+        mirrors=mirrors.seen_from(parts.builder.baking_host),
+    )
 
 
 def _provision(step: PlannedStep, remote: MachineRemote) -> None:
