@@ -1,0 +1,10 @@
+"""What somebody may have meant by a word that is unknown."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """`did you mean X?` when a known word is close enough to be a slip of the fingers."""
+    found = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {found[0]}?" if found else None
