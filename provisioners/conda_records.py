@@ -1,0 +1,81 @@
+"""A program for the machine: puts a new conda environment's records right, registers its kernel, lists its packages.
+
+It runs in conda's own Python there (3.9 or later, standard library alone), so it is a text here and imports nothing.
+
+Arguments: the environment; the address of the channels in this bake; their public address; the kernel's name, or
+nothing; prefixes whose Jupyter, if they have one, is to offer the kernel too. Prints JSON: `explicit`, as `conda list
+--explicit --md5`, dependencies first; `pip`, `name==version` of what conda does not own; `kernels`, the folders of
+the kernels registered. Run again, it changes nothing.
+"""
+
+RECORDS_PROGRAM = r"""
+import graphlib
+import importlib.metadata
+import json
+import pathlib
+import shutil
+import sys
+
+
+def main(target, mirror, public, kernel, *jupyters):
+    target = pathlib.Path(target)
+    records = put_public_address_back(target, mirror, public)
+    found = {"explicit": explicit(records), "pip": installed_by_pip(target, records), "kernels": []}
+    spec = target / "share/jupyter/kernels/python3"
+    if kernel and (spec / "kernel.json").exists():
+        with_jupyter = [path for path in map(pathlib.Path, jupyters) if (path / "bin/jupyter").exists()]
+        found["kernels"] = [register(spec, prefix, kernel, target) for prefix in (target, *with_jupyter)]
+    json.dump(found, sys.stdout)
+
+
+def put_public_address_back(target, mirror, public):
+    # Conda writes down where each package came from; a mirror belongs to the bake, not to the image.
+    records = {}
+    for path in [*sorted(target.glob("conda-meta/*.json")), target / "conda-meta/history"]:
+        text = path.read_text(encoding="utf-8")
+        if mirror != public and mirror in text:
+            text = text.replace(mirror, public)
+            path.write_text(text, encoding="utf-8")
+        if path.suffix == ".json":
+            record = json.loads(text)
+            records[record["name"]] = record
+    return records
+
+
+def explicit(records):
+    needs = {name: [word.split()[0] for word in record.get("depends", ())] for name, record in records.items()}
+    graph = {name: sorted(set(needs[name]) & set(records)) for name in sorted(records)}
+    try:
+        order = list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError:
+        order = list(graph)  # some packages of old need each other
+    return [records[name]["url"] + "#" + records[name].get("md5", "") for name in order]
+
+
+def installed_by_pip(target, records):
+    owned = {file for record in records.values() for file in record.get("files", ())}
+    found = []
+    for metadata in target.glob("lib/python3*/site-packages/*.dist-info/METADATA"):
+        if metadata.relative_to(target).as_posix() not in owned:
+            dist = importlib.metadata.PathDistribution(metadata.parent)
+            found.append(dist.metadata["Name"] + "==" + dist.version)
+    return sorted(found, key=str.lower)
+
+
+def register(spec, prefix, kernel, target):
+    # What `ipykernel install --prefix --name` writes, without importing IPython, which costs seconds when emulated.
+    place = prefix / "share/jupyter/kernels" / kernel.lower()
+    if place != spec:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(spec, place)
+    description = json.loads((spec / "kernel.json").read_text(encoding="utf-8"))
+    description["argv"][0] = str(target / "bin/python")
+    description["display_name"] = kernel
+    new = place / "kernel.json.new"  # renamed over the old one, which may be a link to the file in spec
+    new.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    new.replace(place / "kernel.json")
+    return str(place)
+
+
+main(*sys.argv[1:])
+"""

@@ -1,0 +1,178 @@
+"""What the files that describe a Python environment mean to conda: lock file, explicit list, environment.yml.
+
+Pure: text in, text out. Which file a repository means is decided here; reading and installing is done elsewhere.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import yaml
+
+from baker.errors import StepError
+
+PUBLIC_CHANNELS = "https://conda.anaconda.org"
+"""Where conda looks for a channel that is given by name alone."""
+
+_PLATFORMS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le", "s390x": "linux-s390x"}
+
+# A folder made for it says more than the root of a repository; a lock says more than a wish, wherever it lies.
+_FOLDERS = ("binder", ".binder", "environment", "")
+_NAMES = (
+    "conda-lock.yml",
+    "conda-{platform}.lock",
+    "explicit-{platform}.txt",
+    "explicit.txt",
+    "environment.yml",
+    "environment.yaml",
+    "requirements.txt",
+)
+
+_ANACONDA = re.compile(r"defaults$|(?:https?://)?repo\.anaconda\.com/|pkgs/")
+_PYPI_FILES = "https://files.pythonhosted.org/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaInput:
+    """What conda gets. `kind` says by which command; `text` is the file for it.
+
+    `name` is the environment's own, when the file says one. `pip_requirements` are what pip installs afterwards,
+    each complete with its sum, no dependencies resolved. `warnings` are for the log.
+    """
+
+    kind: Literal["environment", "explicit"]
+    text: str
+    name: str | None = None
+    pip_requirements: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def conda_platform(architecture: str) -> str:
+    """Conda's name for a Linux machine of this `uname -m`. StepError for one that conda does not know."""
+    if architecture not in _PLATFORMS:
+        raise StepError(f"conda has no packages for {architecture} machines", hint=f"it knows {', '.join(_PLATFORMS)}")
+    return _PLATFORMS[architecture]
+
+
+def candidates(repository: str, platform: str) -> tuple[str, ...]:
+    """Paths below `repository` that may describe its environment, the one to prefer first."""
+    root = PurePosixPath(repository)
+    return tuple(str(root / folder / name.format(platform=platform)) for name in _NAMES for folder in _FOLDERS)
+
+
+def read_environment(path: str, text: str, platform: str) -> CondaInput:
+    """What the file at `path`, which holds `text`, means to conda. StepError names the file and what is wrong."""
+    if any(line.strip() == "@EXPLICIT" for line in text.splitlines()):
+        return CondaInput(kind="explicit", text=text if text.endswith("\n") else f"{text}\n")
+    if PurePosixPath(path).suffix not in (".yml", ".yaml"):
+        return _from_requirements(path)
+    document = _parse(path, text)
+    if "package" in document and "metadata" in document:
+        try:
+            return _from_lock(path, document, platform)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StepError(f"{path} is not what conda-lock writes", details=(("reason", repr(error)),)) from error
+    return _from_environment(path, document)
+
+
+def _parse(path: str, text: str) -> Mapping[str, Any]:
+    # The C parser reads a lock file of 20,000 lines in a second; the Python one takes ten.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        document = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
+    except yaml.YAMLError as error:
+        raise StepError(f"{path} is not YAML", details=(("reason", str(error)),)) from error
+    if not isinstance(document, Mapping):
+        raise StepError(f"{path} does not describe an environment", hint="it should have `dependencies:`")
+    return document
+
+
+def _from_environment(path: str, document: Mapping[str, Any]) -> CondaInput:
+    channels = _list(path, document, "channels")
+    kept = [_channel_name(str(channel)) for channel in channels if channel != "nodefaults"]
+    rendered: dict[str, Any] = {key: value for key, value in document.items() if key not in ("name", "prefix")}
+    rendered["channels"] = kept
+    rendered["dependencies"] = _list(path, document, "dependencies")
+    if not kept:
+        del rendered["channels"]  # conda then takes those of its .condarc
+    warnings = tuple(
+        f"{path} uses channel {channel}: Anaconda's terms make it paid for larger organisations; conda-forge is free"
+        for channel in kept
+        if _ANACONDA.match(channel)
+    )
+    name = document.get("name")
+    return CondaInput(
+        kind="environment",
+        text=yaml.safe_dump(rendered, sort_keys=False, allow_unicode=True),
+        name=str(name) if name is not None else None,
+        warnings=warnings,
+    )
+
+
+def _list(path: str, document: Mapping[str, Any], key: str) -> list[Any]:
+    value = document.get(key) or []
+    if not isinstance(value, list):
+        raise StepError(f"{path}: `{key}` must be a list, not {value!r}")
+    return value
+
+
+def _channel_name(channel: str) -> str:
+    """A public channel by its name, so that a mirror of the bake can stand in for it."""
+    return channel.removeprefix(f"{PUBLIC_CHANNELS}/").rstrip("/")
+
+
+def _from_requirements(path: str) -> CondaInput:
+    """A Python of its own, and pip for the rest; paths in the file stay relative to it."""
+    dependencies = ["python", "pip", {"pip": [f"-r {PurePosixPath(path).name}"]}]
+    return CondaInput(kind="environment", text=yaml.safe_dump({"dependencies": dependencies}, sort_keys=False))
+
+
+def _from_lock(path: str, document: Mapping[str, Any], platform: str) -> CondaInput:
+    packages = _list(path, document, "package")
+    here = [package for package in packages if package["platform"] == platform and _is_main(package)]
+    if not here:
+        known = sorted({package["platform"] for package in packages})
+        raise StepError(
+            f"{path} locks nothing for {platform}",
+            details=(("platforms in it", ", ".join(known) or "none"),),
+            hint=f"conda-lock lock --platform {platform}",
+        )
+    conda = _in_order(path, [package for package in here if package["manager"] == "conda"])
+    pip = [package for package in here if package["manager"] == "pip"]
+    lines = [f"# {PurePosixPath(path).name} for {platform}", "@EXPLICIT", *map(_explicit_line, conda)]
+    return CondaInput(
+        kind="explicit",
+        text="\n".join(lines) + "\n",
+        pip_requirements="".join(f"{_pip_line(package)}\n" for package in pip),
+    )
+
+
+def _is_main(package: Mapping[str, Any]) -> bool:
+    return not package.get("optional") and package.get("category", "main") == "main"
+
+
+def _in_order(path: str, packages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Dependencies first: from an explicit list conda links packages in the order of the list."""
+    by_name = {package["name"]: package for package in packages}
+    graph = {name: [d for d in package.get("dependencies") or () if d in by_name] for name, package in by_name.items()}
+    try:
+        return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        raise StepError(f"{path}: packages depend on each other in a circle: {' -> '.join(error.args[1])}") from error
+
+
+def _explicit_line(package: Mapping[str, Any]) -> str:
+    """The URL with its md5, which is all that conda older than 24.9 reads; its sha256 only where there is no md5."""
+    sums = package.get("hash") or {}
+    return f"{package['url']}#{sums.get('md5') or sums.get('sha256', '')}".rstrip("#")
+
+
+def _pip_line(package: Mapping[str, Any]) -> str:
+    """By name and version where the file is on PyPI, so that a mirror can stand in for it; by URL otherwise."""
+    sha256 = (package.get("hash") or {}).get("sha256")
+    if package["url"].startswith(_PYPI_FILES) and sha256:
+        return f"{package['name']}=={package['version']} --hash=sha256:{sha256}"
+    return f"{package['name']} @ {package['url']}" + (f"#sha256={sha256}" if sha256 else "")

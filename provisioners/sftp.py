@@ -1,0 +1,73 @@
+"""Data from an sftp server, relayed through the baking host: the server's credential never reaches the machine."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from baker.errors import RecipeError
+from baker.provisioner import Fetch, Remote, Requirements, SftpSource, TransferredFile
+from provisioners.fields import require_owner, require_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftpImport:
+    """Copies the folder (what is below it) or file of `source` to `target` on the machine.
+
+    Files that are already there with the right size and sum are not sent again, and a transfer that broke off goes
+    on where it was. Each file is verified by size and SHA-256; the server must show the host key of `source`.
+    """
+
+    revision: ClassVar[int] = 1
+
+    source: SftpSource
+    target: str
+    owner: str = "root:root"
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.source.url)
+        if parts.scheme != "sftp" or not parts.hostname or not parts.path.strip("/"):
+            raise RecipeError(
+                f"{self.source.url!r} names no folder or file on an sftp server",
+                hint="write sftp://host[:port]/path",
+            )
+        if parts.username or parts.password:
+            raise RecipeError(
+                f"the url of the sftp server {parts.hostname} holds a user or a password",
+                hint="write SftpSource(url=..., user=..., password=Secret.from_env(...))",
+            )
+        if not self.source.user:
+            raise RecipeError(f"the sftp server {parts.hostname} needs a user")
+        require_path("SftpImport", "target", self.target)
+        require_owner("SftpImport", self.owner)
+
+    @property
+    def name(self) -> str:
+        parts = urlsplit(self.source.url)
+        return f"sftp import {parts.netloc}:{parts.path} -> {self.target}"
+
+    def inputs(self) -> tuple[Path, ...]:
+        return ()
+
+    def requires(self) -> Requirements:
+        return Requirements(
+            fetches=(Fetch(kind="sftp", url=self.source.url, side="host"),),
+            secrets=tuple(secret for secret in (self.source.password, self.source.private_key) if secret is not None),
+        )
+
+    def apply(self, remote: Remote) -> None:
+        files = remote.import_tree(self.source, self.target, owner=self.owner)
+        total = sum(file.size for file in files)
+        remote.record(self.name, f"{len(files)} files, {total} bytes, sha256 of the sums {digest_of_sums(files)}")
+        remote.say(f"{len(files)} files, {total} bytes in {self.target}, each verified")
+
+
+def digest_of_sums(files: Iterable[TransferredFile]) -> str:
+    """SHA-256 (hex) over the listing that `sha256sum` prints for these files, sorted by path.
+
+    So that anyone can compare: `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`.
+    """
+    listing = "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path.encode()))
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
