@@ -1,0 +1,106 @@
+"""One connection to a machine, shared by all views of it: runs commands, and ends what must end.
+
+Nothing here knows what a step is.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+from baker.errors import BakeError, CommandTimeoutError, ConnectionLostError
+from baker.interrupts import shield
+from baker.ports import Clock, Communicator, Connector, Machine, OutputSink
+from baker.remote.command import MachineCommand, end_command
+
+GRACE_SECONDS = 3
+"""Between TERM and KILL."""
+
+_END_TIMEOUT_SECONDS = 60
+_RECONNECT_SECONDS = 10
+
+
+class Link:
+    """The way to `machine`, closed at first. `mirrors_applied` says whether the bake's mirrors are on it."""
+
+    def __init__(self, machine: Machine, connector: Connector, clock: Clock) -> None:
+        self.machine = machine
+        self.clock = clock
+        self.mirrors_applied = False
+        self._connector = connector
+        self._communicator: Communicator | None = None
+
+    def open(self, timeout: float) -> None:
+        """Connect, anew when it was open. Errors are the connector's."""
+        self.close()
+        self._communicator = self._connector(
+            self.machine.address, timeout=timeout, check_alive=self.machine.check_alive
+        )
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._communicator is not None:
+            self._communicator.close()
+            self._communicator = None
+
+    def run(
+        self,
+        command: MachineCommand,
+        *,
+        what: str,
+        stdin: Iterable[bytes] = (),
+        timeout: float | None = None,
+        on_output: OutputSink,
+    ) -> int:
+        """Run a command; its exit code. `what` is the command as a person knows it.
+
+        When it outlives its time-out (CommandTimeoutError), or anything else comes between, the command and all
+        that it started is ended before the error goes on.
+        """
+        fed = chain((command.head,) if command.head else (), stdin)
+        try:
+            return self._open_communicator().run(command.text, stdin=fed, timeout=timeout, on_output=on_output)
+        except TimeoutError as error:
+            left = self._end(command.token)
+            details = [("command", what)] + ([("still running", left)] if left else [])
+            raise CommandTimeoutError(
+                f"a command took longer than its time-out of {timeout:g} s and was ended",
+                details=details,
+                hint="give it a longer timeout, or find out what it waits for (nothing answers its prompts)",
+            ) from error
+        except ConnectionLostError as error:
+            raise error.with_details(("command", what)) from None
+        except BaseException:
+            with shield():  # a second signal must not leave half of the command alive; it kills the machine instead
+                self._end(command.token)
+            raise
+
+    def _open_communicator(self) -> Communicator:
+        if self._communicator is None:
+            raise ConnectionLostError("not connected to the machine")
+        return self._communicator
+
+    def _end(self, token: str) -> str:
+        """End the command of `token`; what would not end. Never raises: an error is on its way up already."""
+        lines: list[bytes] = []
+
+        def keep(stream: str, chunk: bytes) -> None:
+            if stream == "stdout":
+                lines.append(chunk)
+
+        def end() -> None:
+            text = end_command(token, grace_seconds=GRACE_SECONDS)
+            self._open_communicator().run(text, timeout=_END_TIMEOUT_SECONDS, on_output=keep)
+
+        def end_over_new_connection() -> None:  # what interrupted us may have cut a packet in two
+            self.open(_RECONNECT_SECONDS)
+            end()
+
+        _try_in_turn(end, end_over_new_connection)
+        return b"".join(lines).decode("utf-8", "replace").strip()
+
+
+def _try_in_turn(*ways: Callable[[], None]) -> None:
+    for way in ways:
+        with contextlib.suppress(BakeError, TimeoutError):
+            way()
+            return
