@@ -1,0 +1,25 @@
+"""`imports`: Python modules that must be there and load."""
+
+from dataclasses import dataclass
+
+from baker.checks.account import Host, run_probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imports:
+    """All of `modules` can be imported, one after the other, in one process of the Python of `prefix`."""
+
+    modules: tuple[str, ...]
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        return f"imports {', '.join(self.modules)}"
+
+    def __call__(self, host: Host) -> None:
+        run_probe(host, "imports", *self.modules, prefix=self.prefix, timeout=600)
+
+
+def imports(*modules: str, prefix: str) -> Imports:
+    """A new user can import `modules` in the environment `prefix`. Those that fail are named, all of them."""
+    return Imports(modules=modules, prefix=prefix)
