@@ -1,0 +1,51 @@
+"""`bake images`: the images that were made."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from baker.artifact import Artifact
+from baker.catalogue import read_catalogue
+from baker.cli.failures import report
+from baker.cli.options import examples, json_option
+from baker.registry import builder_kinds, find_builder
+from baker.reporters.wording import size
+
+
+@click.command(epilog=examples("bake images", "bake images --on qemu --json | jq -r .id"))
+@click.option("--on", metavar="BUILDER", help="Ask this builder alone, by its kind.")
+@json_option("Write one JSON object a line for each image.")
+def command(on: str | None, as_json: bool) -> int:
+    """List the images that were made, the newest last."""
+    if on is not None:
+        find_builder(on)  # an unknown one is an error of its own, and not an empty list
+    catalogue = read_catalogue((on,) if on else builder_kinds(), find_builder)
+    if as_json:
+        for image in catalogue.images:
+            click.echo(json.dumps(asdict(image)))
+    elif catalogue.images:
+        for line in _table(catalogue.images):
+            click.echo(line)
+    elif not catalogue.unreadable:
+        click.echo("no images yet; `bake RECIPE` makes one", err=True)
+    for _, error in catalogue.unreadable:
+        report(error)
+    return catalogue.unreadable[0][1].exit_code if catalogue.unreadable else 0
+
+
+def _table(images: tuple[Artifact, ...]) -> list[str]:
+    rows = [("name", "builder", "created", "size", "verified", "id")]
+    rows += [
+        (
+            image.name,
+            image.builder,
+            image.created,
+            size(image.size_bytes) if image.size_bytes is not None else "",
+            image.labels.get("verified", ""),
+            image.id,
+        )
+        for image in images
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,91 @@
+"""Options that several commands share, and how their values are read."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PARTS = re.compile(r"(\d+)([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_LONGEST_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A time, and how a person wrote it."""
+
+    seconds: int
+    text: str
+
+
+def parse_duration(text: str) -> Duration:
+    """`90s`, `30m`, `4h`, `1h30m`. ValueError, with what is wrong, for anything else."""
+    if not re.fullmatch(f"(?:{_PARTS.pattern})+", text.strip()):
+        raise ValueError(f"{text!r} is not a duration such as 90s, 30m or 4h")
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in _PARTS.findall(text))
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise ValueError(f"{text!r} is not between one second and seven days")
+    return Duration(seconds, text.strip())
+
+
+def _read_duration(_context: click.Context, _option: click.Parameter, value: str) -> Duration:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.UsageError(f"--timeout: {error}") from error
+
+
+def _read_settings(_context: click.Context, _option: click.Parameter, values: Iterable[str]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.UsageError(f"--set {value}: write --set NAME=VALUE")
+        settings[name] = text
+    return settings
+
+
+recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
+
+on_option = click.option("--on", metavar="BUILDER", help="The recipe's builder to use, by name; its first one without.")
+
+set_option = click.option(
+    "settings",
+    "--set",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_read_settings,
+    help="Set a parameter of the recipe; may be given several times.",
+)
+
+mirrors_option = click.option(
+    "--mirrors",
+    metavar="FILE",
+    envvar="BAKER_MIRRORS",
+    type=click.Path(path_type=Path),
+    help="Where to fetch things from instead, a TOML file; $BAKER_MIRRORS without.",
+)
+
+timeout_option = click.option(
+    "--timeout",
+    metavar="DURATION",
+    default="4h",
+    show_default=True,
+    callback=_read_duration,
+    help="Give up after this long: 90s, 30m, 4h, 1h30m.",
+)
+
+
+def json_option(help_text: str) -> Callable[[F], F]:
+    """`--json`, which means something else for each command."""
+    return click.option("as_json", "--json", is_flag=True, help=help_text)
+
+
+def examples(*lines: str) -> str:
+    """An epilog that keeps its lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,68 @@
+"""`bake [run] RECIPE`."""
+
+from pathlib import Path
+
+import click
+
+from baker.cli.options import (
+    Duration,
+    examples,
+    json_option,
+    mirrors_option,
+    on_option,
+    recipe_argument,
+    set_option,
+    timeout_option,
+)
+
+EXAMPLES = examples(
+    "bake recipes/ocean.py",
+    "bake recipes/ocean.py --set disk_gib=40 --timeout 90m",
+    "bake recipes/ocean.py --mirrors lab.toml",
+    "image=$(bake recipes/ocean.py | tail -1)",
+)
+
+
+@click.command(epilog=EXAMPLES)
+@recipe_argument
+@on_option
+@set_option
+@mirrors_option
+@click.option(
+    "--run-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where the run's log, manifest and check results go; a new folder in .bake/runs without.",
+)
+@timeout_option
+@click.option("--refresh", is_flag=True, help="Make or fetch the source image anew, even when there is a recent one.")
+@json_option("Write the events to standard output, one JSON object a line.")
+def command(
+    *,
+    recipe: Path,
+    on: str | None,
+    settings: dict[str, str],
+    mirrors: Path | None,
+    run_dir: Path | None,
+    timeout: Duration,
+    refresh: bool,
+    as_json: bool,
+) -> int:
+    """Bake a recipe: launch a temporary machine, set it up, check it, and make it into an image.
+
+    Ends with the image's id as the last line on standard output; progress goes to standard error.
+    """
+    from baker.cli.compose import BakeRequest, run_bake
+
+    return run_bake(
+        BakeRequest(
+            recipe=recipe,
+            on=on,
+            settings=settings,
+            mirrors=mirrors,
+            run_dir=run_dir,
+            timeout=timeout,
+            refresh=refresh,
+            as_json=as_json,
+        )
+    )
