@@ -60,6 +60,19 @@ class Problem:
     exit_code: int = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a builder found about this host, for `bake doctor`. `hint` is what to type when it is not `ok`.
+
+    A builder may have a method `diagnose_host() -> Iterable[Finding]`; it starts and changes nothing.
+    """
+
+    name: str
+    ok: bool
+    text: str
+    hint: str | None = None
+
+
 class Clock(Protocol):
     """Time, so that tests need not wait for it. All in seconds."""
 
