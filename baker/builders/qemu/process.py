@@ -1,0 +1,101 @@
+"""Child processes that cannot outlive the bake, nor end unnoticed.
+
+A child is bound to its parent in the kernel (`PR_SET_PDEATHSIG`), so it dies with a bake that is killed by SIGKILL,
+when no clean-up of ours can run. The signal is tied to the *thread* that started the child: start it from the thread
+that owns it. The refused alternative, a watchdog process, can be killed as well.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from baker import interrupts
+from baker.builders.qemu.errors import explaining, not_installed
+
+
+def bound_to_parent(argv: Sequence[str]) -> tuple[str, ...]:
+    """`argv` as a child of this process that is killed when this process ends, however it ends.
+
+    setpriv asks the kernel for it; the shell then looks whether the parent has died in the moment before. Both
+    replace themselves, so the child's pid is the program's.
+    """
+    only_with_parent = f'[ "$PPID" = {os.getpid()} ] && exec "$0" "$@"'
+    return ("setpriv", "--pdeathsig", "KILL", "--", "/bin/sh", "-c", only_with_parent, *argv)
+
+
+class ChildProcess:
+    """One child, in a session of its own, so that a Ctrl-C at the terminal reaches the bake alone.
+
+    Made without side effects, so that `end` can be registered as the undo before `start` does something.
+    Standard error goes to the file `stderr_path`; standard output to nobody, or with `piped` to `stdout`.
+    """
+
+    def __init__(self, argv: Sequence[str], *, stderr_path: Path, piped: bool = False) -> None:
+        self.argv = tuple(argv)
+        self._stderr_path = stderr_path
+        self._piped = piped
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, pass_fds: Sequence[int] = ()) -> None:
+        """Start it. BuilderUnavailableError when the program is not installed."""
+        if shutil.which(self.argv[0]) is None:
+            raise not_installed(self.argv[0])
+        with interrupts.shield(), explaining(f"starting {self.argv[0]}"), self._stderr_path.open("wb") as stderr:
+            # No signal of ours may be raised between the fork and the assignment: the child would be nobody's.
+            self._process = subprocess.Popen(
+                bound_to_parent(self.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if self._piped else subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        interrupts.raise_deferred()
+
+    @property
+    def pid(self) -> int | None:
+        """None before the start."""
+        return self._process.pid if self._process else None
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """What it prints, when `piped`."""
+        if self._process is None or self._process.stdout is None:
+            raise RuntimeError(f"nothing can be read from {self.argv[0]}")
+        return self._process.stdout
+
+    def poll(self) -> int | None:
+        """The exit code (-n after signal n); None while it runs, and before the start."""
+        return self._process.poll() if self._process else None
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait at most `timeout` seconds for its end; the exit code, or None when it runs on."""
+        if self._process is None:
+            raise RuntimeError(f"{self.argv[0]} was not started")
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stderr(self) -> str:
+        """What it has said on standard error."""
+        try:
+            return self._stderr_path.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def kill(self) -> None:
+        """End it at once, without waiting for it. Idempotent, and safe in a signal handler."""
+        if self._process is not None:
+            self._process.kill()
+
+    def end(self) -> None:
+        """Kill it, wait until it is gone, and let go of what it held. Idempotent."""
+        self.kill()
+        if self._process is not None:
+            self._process.wait()
+            if self._process.stdout:
+                self._process.stdout.close()
