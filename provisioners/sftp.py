@@ -28,16 +28,20 @@ class SftpImport:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.source.url)
+        if parts.username or parts.password:
+            raise RecipeError(
+                f"the url of the sftp server {parts.hostname or ''} holds a user or a password",
+                hint="write SftpSource(url=..., user=..., password=Secret.from_env(...))",
+            )
         if parts.scheme != "sftp" or not parts.hostname or not parts.path.strip("/"):
             raise RecipeError(
                 f"{self.source.url!r} names no folder or file on an sftp server",
                 hint="write sftp://host[:port]/path",
             )
-        if parts.username or parts.password:
-            raise RecipeError(
-                f"the url of the sftp server {parts.hostname} holds a user or a password",
-                hint="write SftpSource(url=..., user=..., password=Secret.from_env(...))",
-            )
+        try:
+            _ = parts.port
+        except ValueError as error:
+            raise RecipeError(f"the port of {self.source.url!r} is no number from 0 to 65535") from error
         if not self.source.user:
             raise RecipeError(f"the sftp server {parts.hostname} needs a user")
         require_path("SftpImport", "target", self.target)
