@@ -25,6 +25,7 @@ MODULE_NAME = "__recipe__"
 """The name of every recipe's module, so that a step defined in a recipe keeps its fingerprint when the file moves."""
 
 _LARGEST_BYTES = 4 << 20
+_SHOWN_COLUMNS = 100
 
 
 def load_recipe(path: Path, settings: Mapping[str, str]) -> Recipe:
@@ -88,11 +89,11 @@ def _compiled(path: Path, source: bytes) -> CodeType:
 def _syntax_error(name: str, error: SyntaxError) -> RecipeError:
     where = f"{name} line {error.lineno}" if error.lineno else name
     line = (error.text or "").rstrip()
-    stripped = line.lstrip()
-    details = []
-    if stripped:
-        column = max((error.offset or 1) - 1 - (len(line) - len(stripped)), 0)
-        details.append((f"line {error.lineno}", f"{stripped}\n{' ' * column}^" if "\n" not in stripped else stripped))
+    indent = len(line) - len(line.lstrip())
+    column = max((error.offset or 1) - 1, indent)
+    start = max(indent, column - _SHOWN_COLUMNS // 2)
+    shown = line[start : start + _SHOWN_COLUMNS].rstrip()
+    details = [(f"line {error.lineno}", f"{shown}\n{' ' * (column - start)}^")] if shown else []
     return RecipeError(f"{where}: {type(error).__name__}: {error.msg}", details=details)
 
 

@@ -35,9 +35,9 @@ def _check_name(name: object) -> None:
 
 
 def _check_builders(builders: object) -> None:
-    specs = _tuple("builders", builders, 'builders=(Qemu(source=DebianPackages(suite="bookworm")),)')
+    specs = _tuple("builders", builders)
     if not specs:
-        raise RecipeError("builders is empty", hint="name at least one place to bake, such as Qemu()")
+        raise RecipeError("builders is empty", hint="name at least one place to bake")
     for number, spec in enumerate(specs, start=1):
         _refuse_class(f"builder {number}", spec)
         if not isinstance(spec, BuilderSpec) or not isinstance(spec.kind, str) or not isinstance(spec.name, str):
@@ -47,7 +47,7 @@ def _check_builders(builders: object) -> None:
 
 
 def _check_disks(disks: object) -> None:
-    for number, disk in enumerate(_tuple("disks", disks, 'disks=(Disk(name="data", size_gib=20),)'), start=1):
+    for number, disk in enumerate(_tuple("disks", disks), start=1):
         if not isinstance(disk, Disk):
             raise RecipeError(f"disk {number} is a {type(disk).__name__}, not a Disk")
         if not isinstance(disk.name, str) or not _DISK_NAME.fullmatch(disk.name):
@@ -62,7 +62,7 @@ def _check_disks(disks: object) -> None:
 
 
 def _check_steps(provisioners: object) -> None:
-    for number, step in enumerate(_tuple("provisioners", provisioners, "provisioners=(SystemUpdate(),)"), start=1):
+    for number, step in enumerate(_tuple("provisioners", provisioners), start=1):
         _refuse_class(f"step {number}", step)
         try:
             is_step = isinstance(step, Provisioner) and isinstance(step.name, str)
@@ -78,7 +78,7 @@ def _check_steps(provisioners: object) -> None:
 
 
 def _check_checks(checks: object, folder: Path) -> None:
-    for number, check in enumerate(_tuple("checks", checks, 'checks=(mount_present("/data"),)'), start=1):
+    for number, check in enumerate(_tuple("checks", checks), start=1):
         _refuse_class(f"check {number}", check)
         if isinstance(check, str | Path):
             if not (folder / check).is_file():
@@ -88,7 +88,7 @@ def _check_checks(checks: object, folder: Path) -> None:
                 )
         elif not callable(check):
             raise RecipeError(
-                f"check {number} is a {type(check).__name__}",
+                f"check {number} cannot be run: it is of type {type(check).__name__}",
                 hint="a check is a function that takes `host`, or the path of a file of check_* functions",
             )
 
@@ -104,10 +104,12 @@ def _check_rest(recipe: Recipe) -> None:
             raise RecipeError(f"tag {key!r} = {text!r} is not text", hint="tags are text, name and value")
 
 
-def _tuple(field: str, value: object, example: str) -> tuple[Any, ...]:
-    if not isinstance(value, tuple):
-        raise RecipeError(f"{field} is a {type(value).__name__}, not a tuple", hint=f"write {example}, with the comma")
-    return value
+def _tuple(field: str, value: object) -> tuple[Any, ...]:
+    if isinstance(value, tuple):
+        return value
+    name = type(value).__name__
+    inner = "..." if isinstance(value, list | set | dict | str) else f"{name}(...)"
+    raise RecipeError(f"{field} is not a tuple but a {name}", hint=f"write {field}=({inner},), with the comma")
 
 
 def _refuse_class(where: str, value: object) -> None:

@@ -19,6 +19,7 @@ from baker.checks.runner import run_checks
 from baker.cli.failures import report_bug
 from baker.cli.mirrors_file import read_mirrors
 from baker.cli.options import Duration
+from baker.cli.planning import plan_recipe
 from baker.clock import SystemClock
 from baker.communicators.sftp import open_sftp
 from baker.communicators.ssh import connect
@@ -26,11 +27,10 @@ from baker.engine import Parts, bake
 from baker.errors import BakeError, Interrupted, UsageError
 from baker.events import BakeFinished, Record
 from baker.interrupts import Interrupts
-from baker.loader import load_recipe
-from baker.plan import Plan, make_plan
+from baker.plan import Plan
 from baker.ports import Clock, RunInfo
 from baker.preflight import check_fetches
-from baker.registry import find_builder, find_spec
+from baker.registry import find_builder
 from baker.reporters.console import Console
 from baker.reporters.jsonlog import JsonLog
 from baker.reporters.junit import JunitFile
@@ -82,8 +82,7 @@ def run_bake(request: BakeRequest) -> int:
         sys.stderr or io.StringIO()
     ):  # a recipe's or a check's print() is no result of ours
         mirrors = read_mirrors(request.mirrors)
-        recipe = load_recipe(request.recipe, request.settings)
-        plan = make_plan(recipe, find_spec(recipe, request.on))
+        plan = plan_recipe(request.recipe, on=request.on, settings=request.settings)
         builder = find_builder(plan.spec.kind)
         clock, redactor, ending = SystemClock(), Redactor(), _Ending()
         run = new_run(plan, request, clock)

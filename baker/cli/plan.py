@@ -10,13 +10,12 @@ import click
 
 from baker.cli.mirrors_file import read_mirrors
 from baker.cli.options import examples, json_option, mirrors_option, on_option, recipe_argument, set_option
+from baker.cli.planning import plan_recipe
 from baker.fingerprint import canonical
-from baker.loader import load_recipe
 from baker.mirrors import Mirrors
-from baker.plan import Plan, make_plan
+from baker.plan import Plan
 from baker.probes import without_login
 from baker.recipe import Check
-from baker.registry import builder_kinds, find_spec, unknown_builder
 
 _SHORT = 12
 
@@ -33,11 +32,7 @@ def command(recipe: Path, on: str | None, settings: dict[str, str], mirrors: Pat
     The recipe itself is run: it is Python.
     """
     stand_ins = read_mirrors(mirrors)
-    loaded = load_recipe(recipe, settings)
-    spec = find_spec(loaded, on)
-    if spec.kind not in builder_kinds():
-        raise unknown_builder(spec.kind)
-    planned = make_plan(loaded, spec)
+    planned = plan_recipe(recipe, on=on, settings=settings)
     if as_json:
         click.echo(json.dumps(plan_json(planned, stand_ins), indent=2))
         return
