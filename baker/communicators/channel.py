@@ -1,0 +1,105 @@
+"""One command over an open SSH connection: feeds its stdin while draining both of its streams.
+
+Everything happens in the calling thread, in waits short enough that a signal's exception comes through at once.
+"""
+
+import select
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import paramiko
+
+from baker.errors import ConnectionLostError
+from baker.ports import OutputSink
+
+_CHUNK_BYTES = 256 * 1024
+_LONGEST_WAIT_SECONDS = 0.2
+_WINDOW_WAIT_SECONDS = 0.005
+"""paramiko has no event for "the other side takes more"."""
+
+_QUIET_SECONDS = 1.0
+"""After a command's end, how long its streams may be silent until they are taken for those of a daemon it started."""
+
+UNKNOWN_EXIT = 128 + 9
+"""When a command ends without an exit code. SSH then says which signal it was; paramiko does not pass it on."""
+
+
+class RunningCommand:
+    """A command on `channel`, which is open and on which the command was started."""
+
+    def __init__(self, channel: paramiko.Channel, server: str, stdin: Iterable[bytes], on_output: OutputSink) -> None:
+        self._channel = channel
+        self._server = server
+        self._input: Iterator[bytes] = iter(stdin)
+        self._pending = memoryview(b"")
+        self._input_open = True
+        self._on_output = on_output
+
+    def wait(self, deadline: float) -> int:
+        """The exit code. TimeoutError at `deadline` (monotonic), ConnectionLostError when the connection ends first."""
+        quiet_since: float | None = None
+        descriptor = self._channel.fileno()
+        while True:
+            moved = self._feed() | self._drain()
+            now = time.monotonic()
+            if self._finished():
+                return self._exit_code()
+            if now >= deadline:
+                raise TimeoutError
+            if moved or not self._channel.exit_status_ready():
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = now
+            elif now - quiet_since > _QUIET_SECONDS:
+                return self._exit_code()
+            if not moved:
+                wait = _WINDOW_WAIT_SECONDS if self._input_open else _LONGEST_WAIT_SECONDS
+                select.select([descriptor], [], [], min(wait, deadline - now))
+
+    def _feed(self) -> bool:
+        """Send what the other side takes without waiting; whether it took any."""
+        if not self._input_open:
+            return False
+        if self._channel.closed or self._channel.exit_status_ready():  # it ended without reading all
+            self._input_open = False
+            return False
+        if not self._pending:
+            try:
+                self._pending = memoryview(next(self._input))
+            except StopIteration:
+                self._input_open = False
+                with suppress(OSError, paramiko.SSHException):  # it ended meanwhile, which `wait` sees
+                    self._channel.shutdown_write()
+                return True
+        if not self._pending:
+            return True
+        if not self._channel.send_ready():
+            return False
+        with suppress(OSError, paramiko.SSHException):
+            sent = self._channel.send(self._pending[:_CHUNK_BYTES].tobytes())
+            self._pending = self._pending[sent:]
+        return True
+
+    def _drain(self) -> bool:
+        moved = False
+        if self._channel.recv_ready():
+            self._on_output("stdout", self._channel.recv(_CHUNK_BYTES))
+            moved = True
+        if self._channel.recv_stderr_ready():
+            self._on_output("stderr", self._channel.recv_stderr(_CHUNK_BYTES))
+            moved = True
+        return moved
+
+    def _finished(self) -> bool:
+        """Whether nothing will come any more."""
+        over = self._channel.closed or (self._channel.eof_received and self._channel.exit_status_ready())
+        return over and not self._channel.recv_ready() and not self._channel.recv_stderr_ready()
+
+    def _exit_code(self) -> int:
+        if self._channel.exit_status_ready() and self._channel.exit_status >= 0:
+            return self._channel.exit_status
+        transport = self._channel.get_transport()
+        if not transport.is_active():
+            raise ConnectionLostError(f"the connection to {self._server} was lost while a command ran")
+        return UNKNOWN_EXIT

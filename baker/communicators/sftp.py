@@ -1,0 +1,225 @@
+"""Reading an sftp server from the baking host: a `baker.ports.Transfer` on paramiko.
+
+What the server refuses is a FetchError; a connection that drops is a ConnectionLostError, so that the caller can
+connect again and go on from where it was.
+"""
+
+import io
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import paramiko
+
+from baker.communicators.errors import FOREIGN_ERRORS, translated
+from baker.communicators.transport import KEEPALIVE_SECONDS, dial, new_transport
+from baker.errors import BakeError, ConnectionLostError, FetchError
+from baker.keys import fingerprint_of
+from baker.provisioner import SftpSource
+
+_CONNECT_SECONDS = 30.0
+_CHUNK_BYTES = 256 * 1024
+_CHUNKS_IN_FLIGHT = 64
+"""16 MiB asked for at a time: enough for a long way, and a bound on memory."""
+
+_KEY_CLASSES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+
+_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+
+
+@contextmanager
+def open_sftp(
+    source: SftpSource,
+    *,
+    password: str | None,
+    private_key: str | None,
+    host_key: str | None,
+    known_hosts: Path | None = None,
+) -> Iterator["ParamikoReader"]:
+    """See `baker.ports.Transfer`. `known_hosts` is the baking host's own file unless another one is given.
+
+    FetchError when the server cannot be reached, is not known, or refuses the login.
+    """
+    place = _parse(source.url)
+    accepted = _accepted_keys(place, host_key, known_hosts or Path.home() / ".ssh" / "known_hosts")
+    transport = _connect(place, accepted)
+    try:
+        with _refusals(place):
+            _require_known(place, transport.get_remote_server_key(), accepted)
+            _log_in(transport, source.user, password, private_key)
+            transport.set_keepalive(KEEPALIVE_SECONDS)
+            client = paramiko.SFTPClient.from_transport(transport)
+        if client is None:
+            raise FetchError(f"{place.server} offers no sftp")
+        yield ParamikoReader(client, place)
+    finally:
+        transport.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A parsed sftp URL."""
+
+    host: str
+    port: int
+    path: str
+
+    @property
+    def server(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class ParamikoReader:
+    """A `baker.ports.SftpReader`."""
+
+    def __init__(self, client: paramiko.SFTPClient, place: _Place) -> None:
+        self._client = client
+        self._place = place
+        self._folder = PurePosixPath(place.path)  # what the listed paths are relative to
+
+    def files(self) -> Sequence[tuple[str, int]]:
+        """See `baker.ports.SftpReader`. Links to files count as files; links to folders are not followed."""
+        root = self._folder
+        with _failures(self._client, self._place, str(root)):
+            status = self._client.stat(str(root))
+        if not stat.S_ISDIR(status.st_mode or 0):
+            self._folder = root.parent
+            return ((root.name, status.st_size or 0),)
+        return tuple(sorted(self._below(PurePosixPath())))
+
+    def read(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+        """See `baker.ports.SftpReader`."""
+        full_path = str(self._folder / path)
+        with _failures(self._client, self._place, full_path), self._client.open(full_path, "rb") as file:
+            size = file.stat().st_size or 0
+            while offset < size:
+                starts = range(offset, size, _CHUNK_BYTES)[:_CHUNKS_IN_FLIGHT]
+                window = [(start, min(_CHUNK_BYTES, size - start)) for start in starts]
+                for (_, wanted), chunk in zip(window, file.readv(window), strict=True):
+                    if len(chunk) != wanted:
+                        raise FetchError(f"{path} became shorter while it was read")
+                    offset += len(chunk)
+                    yield chunk
+
+    def _below(self, folder: PurePosixPath) -> Iterator[tuple[str, int]]:
+        full_path = str(self._folder / folder)
+        with _failures(self._client, self._place, full_path):
+            entries = self._client.listdir_attr(full_path)
+        for entry in entries:
+            if "/" in entry.filename or entry.filename in (".", "..", ""):
+                raise FetchError(
+                    f"{self._place.server} lists a file with an impossible name",
+                    details=(("folder", full_path), ("name", entry.filename)),
+                )
+            path = folder / entry.filename
+            mode, size = entry.st_mode or 0, entry.st_size or 0
+            if stat.S_ISLNK(mode):
+                with _failures(self._client, self._place, str(self._folder / path)):
+                    status = self._client.stat(str(self._folder / path))
+                if stat.S_ISDIR(status.st_mode or 0):
+                    continue
+                mode, size = status.st_mode or 0, status.st_size or 0
+            if stat.S_ISDIR(mode):
+                yield from self._below(path)
+            elif stat.S_ISREG(mode):
+                yield str(path), size
+
+
+def _parse(url: str) -> _Place:
+    parts = urlsplit(url)
+    if parts.scheme != "sftp" or not parts.hostname:
+        raise FetchError(f"{url} is no sftp address", hint="write sftp://host[:port]/path")
+    return _Place(host=parts.hostname, port=parts.port or 22, path=unquote(parts.path) or "/")
+
+
+def _accepted_keys(place: _Place, host_key: str | None, known_hosts: Path) -> tuple[str, ...]:
+    """The host keys that the server may show, as `type base64`."""
+    if host_key:
+        return (" ".join(host_key.split()[:2]),)
+    if not known_hosts.exists():
+        return ()
+    name = place.host if place.port == 22 else f"[{place.host}]:{place.port}"
+    found = paramiko.HostKeys(str(known_hosts)).lookup(name)
+    return tuple(f"{key.get_name()} {key.get_base64()}" for key in found.values()) if found else ()
+
+
+def _connect(place: _Place, accepted: tuple[str, ...]) -> paramiko.Transport:
+    types = {line.split()[0] for line in accepted}
+    offered = (*(types - {"ssh-rsa"}), *(_RSA_SIGNATURES if "ssh-rsa" in types else ()))
+    with _refusals(place):
+        connection = dial(place.host, place.port, seconds=_CONNECT_SECONDS)
+        transport = new_transport(connection, host_key_types=offered, seconds=_CONNECT_SECONDS)
+        try:
+            transport.start_client(timeout=_CONNECT_SECONDS)
+        except BaseException:
+            transport.close()
+            raise
+    return transport
+
+
+def _require_known(place: _Place, shown: paramiko.PKey, accepted: tuple[str, ...]) -> None:
+    line = f"{shown.get_name()} {shown.get_base64()}"
+    if line in accepted:
+        return
+    if accepted:
+        raise FetchError(
+            f"{place.server} shows another host key than the one that is known",
+            details=(("known", ", ".join(map(fingerprint_of, accepted))), ("shown", fingerprint_of(line))),
+            hint="something else answers there, or the server was set up anew: ask whoever runs it",
+        )
+    raise FetchError(
+        f"the host key of {place.server} is not known",
+        details=(("shown", f"{line} ({fingerprint_of(line)})"),),
+        hint="ask whoever runs it whether that is its key, then give it as host_key, or add it to ~/.ssh/known_hosts",
+    )
+
+
+def _log_in(transport: paramiko.Transport, user: str, password: str | None, private_key: str | None) -> None:
+    if private_key is not None:
+        transport.auth_publickey(user, _parse_key(private_key))
+    elif password is not None:
+        transport.auth_password(user, password)
+    else:
+        transport.auth_none(user)
+
+
+def _parse_key(private_key: str) -> paramiko.PKey:
+    for cls in _KEY_CLASSES:
+        try:
+            return cls.from_private_key(io.StringIO(private_key))
+        except paramiko.PasswordRequiredException:
+            raise FetchError("the sftp source's private key is locked by a passphrase") from None
+        except (paramiko.SSHException, ValueError):
+            continue
+    raise FetchError("the sftp source's private key cannot be read", hint="it must be an OpenSSH or PEM private key")
+
+
+@contextmanager
+def _refusals(place: _Place) -> Iterator[None]:
+    """While connecting: whatever fails, the source cannot be had."""
+    try:
+        yield
+    except FOREIGN_ERRORS as error:
+        raise translated(error, place.server, into=FetchError) from error
+
+
+@contextmanager
+def _failures(client: paramiko.SFTPClient, place: _Place, path: str) -> Iterator[None]:
+    """While connected: a refusal, or a connection that drops."""
+    try:
+        yield
+    except BakeError:
+        raise
+    except UnicodeDecodeError as error:
+        raise FetchError(f"{place.server}: a file name below {path} is not UTF-8") from error
+    except FOREIGN_ERRORS as error:
+        channel = client.get_channel()
+        lost = channel is None or channel.closed or not channel.get_transport().is_active()
+        if lost or isinstance(error, EOFError):
+            raise translated(error, place.server, into=ConnectionLostError) from error
+        raise FetchError(
+            f"{place.server} refuses {path}", details=(("reason", str(error) or type(error).__name__),)
+        ) from error

@@ -1,0 +1,185 @@
+"""SSH by paramiko, over a socket of ours: the only way that the baker talks to a machine.
+
+No agent, no default keys, no configuration or known_hosts file of the user. The machine must show the host key that
+was made for it, and no other key type is offered; the login is by the key that was made for it.
+"""
+
+import io
+import math
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import paramiko
+
+from baker.communicators.channel import RunningCommand
+from baker.communicators.errors import FOREIGN_ERRORS, translated
+from baker.communicators.transport import KEEPALIVE_SECONDS, dial, new_transport
+from baker.errors import ConnectionLostError
+from baker.keys import fingerprint_of
+from baker.ports import Address, Clock, Communicator, OutputSink
+from baker.wait import pauses
+
+_BANNER_SECONDS = 10.0
+"""For one connection. A forwarded port takes connections before there is an sshd, and may never answer those."""
+
+_POLL_SECONDS = 0.25
+_CHANNEL_SECONDS = 600.0
+
+
+class SshConnector:
+    """A `baker.ports.Connector`."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, address: Address, *, timeout: float, check_alive: Callable[[], None]) -> Communicator:
+        """See `baker.ports.Connector`."""
+        deadline = self._clock.monotonic() + timeout
+        last = "nothing was tried"
+        for pause in pauses(0.05, 1.0):
+            check_alive()
+            remaining = deadline - self._clock.monotonic()
+            if remaining <= 0:
+                break
+            try:
+                with _closed_on_error(_dial(address, min(remaining, _BANNER_SECONDS))) as connection:
+                    self._await_banner(connection, min(remaining, _BANNER_SECONDS), check_alive)
+                    return _log_in(address, connection, max(1.0, deadline - self._clock.monotonic()))
+            except _NotYetError as error:
+                last = str(error)
+            self._clock.sleep(min(pause, max(0.0, deadline - self._clock.monotonic())))
+        raise ConnectionLostError(
+            f"the machine did not answer on {_server(address)} within {timeout:g} s", details=(("last try", last),)
+        )
+
+    def _await_banner(self, connection: socket.socket, seconds: float, check_alive: Callable[[], None]) -> None:
+        """Return once the server's first bytes are there, unread."""
+        deadline = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < deadline:
+            readable, _, _ = select.select([connection], [], [], _POLL_SECONDS)
+            if readable:
+                try:
+                    banner = connection.recv(4, socket.MSG_PEEK)
+                except OSError as error:
+                    raise _NotYetError(str(error)) from error
+                if banner:
+                    return
+                raise _NotYetError("the connection was closed without an SSH banner")
+            check_alive()
+        raise _NotYetError("connected, but there was no SSH banner")
+
+
+class SshCommunicator:
+    """A `baker.ports.Communicator` over an authenticated transport."""
+
+    def __init__(self, transport: paramiko.Transport, server: str) -> None:
+        self._transport = transport
+        self._server = server
+
+    def run(
+        self,
+        command: str,
+        *,
+        stdin: Iterable[bytes] = (),
+        timeout: float | None = None,
+        on_output: OutputSink,
+    ) -> int:
+        """See `baker.ports.Communicator`."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        channel = self._start(command, deadline)
+        with channel:
+            running = RunningCommand(channel, self._server, stdin, on_output)
+            return running.wait(deadline)
+
+    def close(self) -> None:
+        """See `baker.ports.Communicator`."""
+        self._transport.close()
+
+    def _start(self, command: str, deadline: float) -> paramiko.Channel:
+        """Open a channel and start `command` there: the two round trips that a command costs."""
+        try:
+            channel = self._transport.open_session(timeout=min(_CHANNEL_SECONDS, deadline - time.monotonic()))
+            with _closing_at(channel, deadline):
+                channel.exec_command(command.encode("utf-8", "surrogateescape"))
+        except FOREIGN_ERRORS as error:
+            if time.monotonic() >= deadline:
+                raise TimeoutError from error
+            raise translated(error, self._server) from error
+        return channel
+
+
+class _NotYetError(Exception):
+    """This try failed; the next one may not."""
+
+
+def _dial(address: Address, seconds: float) -> socket.socket:
+    try:
+        return dial(address.host, address.port, seconds=seconds)
+    except OSError as error:
+        raise _NotYetError(str(error)) from error
+
+
+def _log_in(address: Address, connection: socket.socket, seconds: float) -> SshCommunicator:
+    """_NotYetError when the connection ends, as it does while an sshd restarts; else ConnectionLostError."""
+    transport = new_transport(connection, host_key_types=(address.host_key.split()[0],), seconds=seconds)
+    try:
+        transport.start_client(timeout=seconds)
+        _require_host_key(address, transport.get_remote_server_key())
+        key = paramiko.Ed25519Key.from_private_key(io.StringIO(address.key.private))
+        transport.auth_publickey(address.user, key)
+        transport.set_keepalive(KEEPALIVE_SECONDS)
+        return SshCommunicator(transport, _server(address))
+    except FOREIGN_ERRORS as error:
+        refused = isinstance(error, paramiko.AuthenticationException) and transport.is_active()
+        transport.close()
+        if refused or isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+            raise translated(error, _server(address)) from error
+        raise _NotYetError(str(error) or type(error).__name__) from error
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _require_host_key(address: Address, shown: paramiko.PKey) -> None:
+    if shown.get_base64() == address.host_key.split()[1]:
+        return
+    raise ConnectionLostError(
+        f"{_server(address)} shows another host key than the machine was given",
+        details=(
+            ("expected", fingerprint_of(address.host_key)),
+            ("shown", fingerprint_of(f"{shown.get_name()} {shown.get_base64()}")),
+        ),
+        hint="something else answers at this address; nothing was sent to it",
+    )
+
+
+@contextmanager
+def _closing_at(channel: paramiko.Channel, deadline: float) -> Iterator[None]:
+    """Close `channel` at `deadline`: paramiko waits without limit for the answer to a request."""
+    if deadline == math.inf:
+        yield
+        return
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), channel.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _closed_on_error(connection: socket.socket) -> Iterator[socket.socket]:
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _server(address: Address) -> str:
+    return f"{address.host}:{address.port}"
