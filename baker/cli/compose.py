@@ -22,7 +22,7 @@ from baker.cli.options import Duration
 from baker.cli.planning import plan_recipe
 from baker.clock import SystemClock
 from baker.communicators.sftp import open_sftp
-from baker.communicators.ssh import connect
+from baker.communicators.ssh import SshConnector
 from baker.engine import Parts, bake
 from baker.errors import BakeError, Interrupted, UsageError
 from baker.events import BakeFinished, Record
@@ -92,7 +92,7 @@ def run_bake(request: BakeRequest) -> int:
                 with Interrupts(timeout=request.timeout.seconds, limit_text=request.timeout.text) as interrupts:
                     parts = Parts(
                         builder=builder,
-                        connect=connect,
+                        connect=SshConnector(clock=clock),
                         transfer=open_sftp,
                         run_checks=run_checks,
                         seal=seal,

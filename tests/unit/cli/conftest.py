@@ -113,7 +113,8 @@ BAD: dict[str, str | bytes] = {
     "step is a class": _with("provisioners=(Step,)", _STEP),
     "step is text": _with('provisioners=("apt install git",)'),
     "step name raises": _with(
-        "provisioners=(Bad(),)", _STEP + "class Bad(Step):\n    @property\n    def name(self):\n        return 1 / 0\n\n"
+        "provisioners=(Bad(),)",
+        _STEP + "class Bad(Step):\n    @property\n    def name(self):\n        return 1 / 0\n\n",
     ),
     "undeclared disk": _with("provisioners=(Wanting(),)", _STEP + "class Wanting(Step):\n    wants = ('data',)\n\n"),
     "missing input": _with(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from baker.cli.main import main
+
 GOLDEN = Path(__file__).parent / "golden" / "bad_recipes.txt"
 
 

@@ -1,0 +1,70 @@
+"""What is imported for what: guards the speed of `bake --help`, and that a plan needs no SDK."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SDKS = ("paramiko", "pytest", "testinfra", "boto3", "azure", "qemu.qmp", "pycdlib", "cryptography")
+
+BLOCKED = f"""
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        for sdk in {SDKS!r}:
+            if name == sdk or name.startswith(sdk + "."):
+                raise ImportError(f"{{name}} is blocked")
+
+sys.meta_path.insert(0, Block())
+"""
+
+MAIN = "from baker.cli.main import main; code = main(sys.argv[1:])"
+
+
+def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], [], ["paln"]])
+def test_help_imports_neither_click_nor_an_sdk(arguments: list[str]) -> None:
+    shown = "print(*sorted(sys.modules), file=sys.stderr)"
+    modules = set(_python(f"{MAIN}\n{shown}", *arguments).stderr.split())
+    assert "baker.cli.main" in modules
+    assert not {name for name in modules if name.partition(".")[0] in {"click", "importlib.metadata", "qemu", *SDKS}}
+    assert not {name for name in modules if name.startswith("baker.cli.") and name.count(".") == 2} - {
+        "baker.cli.main",
+        "baker.cli.failures",
+    }
+
+
+def test_help_names_every_command() -> None:
+    shown = _python(f"{MAIN}\nsys.exit(code)", "--help")
+    assert shown.returncode == 0
+    from baker.cli.main import COMMANDS
+
+    assert all(f"\n  {name} " in shown.stdout for name in COMMANDS)
+
+
+def test_plan_works_with_every_sdk_blocked(recipe: Path) -> None:
+    shown = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "plan", str(recipe))
+    assert (shown.returncode, shown.stderr) == (0, "a recipe may print\n")
+    assert "touch a file" in shown.stdout
+
+
+def test_the_block_blocks() -> None:
+    assert "paramiko is blocked" in _python(f"{BLOCKED}\nimport paramiko").stderr
+
+
+def test_a_builder_whose_sdk_is_blocked_says_what_to_install(tmp_path: Path) -> None:
+    told = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "images", "--on", "qemu")
+    assert told.returncode == 3
+    assert "Traceback" not in told.stderr
+    assert told.stderr.startswith("error: builder 'qemu' ")
