@@ -243,9 +243,17 @@ class CheckRunner(Protocol):
         ...
 
 
+class MirroredRemote(Remote, Protocol):
+    """A machine whose mirrors can be undone."""
+
+    def remove_mirrors(self) -> None:
+        """Remove what the mirrors put on the machine; from now on no command is mirrored."""
+        ...
+
+
 class Sealer(Protocol):
     """Makes the machine fit to become an image."""
 
-    def __call__(self, remote: Remote, *, disks: tuple[Disk, ...], emit: Emit) -> None:
+    def __call__(self, remote: MirroredRemote, *, disks: tuple[Disk, ...], emit: Emit) -> None:
         """Scrub, scan, drop access; after it nothing but `finalize` runs on the machine. SealError when it must not."""
         ...

@@ -94,9 +94,10 @@ class Sandbox:
     _log: int = field(repr=False)
 
     @classmethod
-    def start(cls, tree: Path | None = None) -> "Sandbox":
+    def start(cls, tree: Path | None = None, *, may_mount: bool = False) -> "Sandbox":
         """A machine on `tree`, by default the one in the baker's home; ready to be logged in to.
 
+        `may_mount` gives its root sys_admin, in its own namespaces: for the seal, which binds files in a tmpfs.
         BuilderUnavailableError without root, LaunchError when it does not start.
         """
         require_root()
@@ -105,7 +106,9 @@ class Sandbox:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
             log = os.memfd_create("sandbox-log")
-            process = _enter(tree, listener.fileno(), log)
+            process = _enter(
+                tree, listener.fileno(), log, (*_KEPT_CAPABILITIES, *(("sys_admin",) if may_mount else ()))
+            )
         machine = cls(
             id=f"sandbox-{port}",
             address=Address(host="127.0.0.1", port=port, user=LOGIN_USER, key=user_key, host_key=host_key.public),
@@ -184,12 +187,12 @@ class Sandbox:
             raise LaunchError("the sandbox machine does not start", details=(("its last words", self.diagnose()),))
 
 
-def _enter(tree: Path, listener: int, log: int) -> subprocess.Popen[bytes]:
+def _enter(tree: Path, listener: int, log: int, kept_capabilities: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Start the first process of a machine, in namespaces of its own."""
     mount = tree.with_name(f"{tree.name}.mount")  # one for all: each machine mounts on it in its own namespace
     mount.mkdir(exist_ok=True)
     init = Path(__file__).with_name("sandbox_init.py")
-    capabilities = ",".join(f"+{name}" for name in _KEPT_CAPABILITIES)
+    capabilities = ",".join(f"+{name}" for name in kept_capabilities)
     namespaces = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--propagation", "private"]
     script = ["/bin/sh", "-c", _ENTER, "enter", str(tree), str(mount), str(init), str(listener), capabilities]
     return subprocess.Popen(
