@@ -76,7 +76,7 @@ if [ -n "$uv" ]; then
     "$uv" pip freeze --python "$python" > "$folder/freeze" 2> /dev/null
 else
     "$python" -m pip install --compile "$@" || exit 45
-    "$python" -m pip freeze > "$folder/freeze"
+    "$python" -m pip freeze --all > "$folder/freeze"
 fi
 unfinished=
 """
@@ -88,6 +88,8 @@ _CULPRITS = (
     re.compile(r"there (?:is|are) no versions? of (\S+)"),
     re.compile(r"Hash mismatch for `([^`]+)`"),
     re.compile(r"MATCH THE HASHES.*\n\s+(\S+) from "),
+    re.compile(r"none were provided for: (\S+)"),
+    re.compile(r"missing from some requirements.*\n\s+(\S+) --hash"),
     re.compile(r"Failed to (?:fetch|download|build|download and build):? `([^`]+)`"),
     re.compile(r"Invalid requirement: '([^']+)"),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from baker.errors import BakeError, ConnectionLostError, RecipeError
+from baker.errors import BakeError, FetchError, RecipeError
 from baker.events import Event, FactRecorded
 from baker.plan import step_fields
 from baker.provisioner import Fetch, Provisioner, SftpSource, TransferredFile
@@ -110,7 +110,7 @@ def test_a_server_that_shows_another_host_key_is_refused(
 ) -> None:
     other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHv0kTzfyxnBPC8Vnc0yYRt6EfLmUB+YKKHUiePN4ZCI"
     impostor = SftpSource(url=source.url, user=source.user, private_key=KEY, host_key=other)
-    with pytest.raises(ConnectionLostError):
+    with pytest.raises(FetchError, match="another host key"):
         SftpImport(source=impostor, target=f"{folder}/to").apply(shared_remote)
     assert shared_remote.run(f"test -e {folder}/to", check=False, sudo=True).exit_code == 1
 
