@@ -86,7 +86,11 @@ def _probe_all(
     answers: queue.Queue[tuple[int, Unreachable | None]] = queue.Queue()
 
     def ask(number: int, it: _Wanted) -> None:
-        answers.put((number, _ask(it, mirrors, baking_host, probe_seconds)))
+        try:
+            problem = _ask(it, mirrors, baking_host, probe_seconds)
+        except ValueError as error:
+            problem = Unreachable(f"not an address: {error}")
+        answers.put((number, problem))
 
     for number, it in enumerate(wanted):
         threading.Thread(target=ask, args=(number, it), daemon=True, name=f"probe-{number}").start()

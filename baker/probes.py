@@ -53,14 +53,14 @@ class Unreachable:
 def probe(it: Probe) -> Unreachable | None:
     """Ask; None when the answer is yes, or when the question makes no sense from here (a path on the machine)."""
     try:
-        scheme = urlsplit(it.url).scheme
+        parts = urlsplit(it.url)
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
         if it.kind == "git" and not scheme and ":" in it.url:  # git@host:path
             return _greeting(it, it.url.split(":")[0].rpartition("@")[2], 22)
         if scheme in ("http", "https"):
             return _first_yes(it, _addresses(it))
         if scheme in _DEFAULT_PORTS:
-            parts = urlsplit(it.url)
-            return _greeting(it, parts.hostname or "", parts.port or _DEFAULT_PORTS[scheme])
+            return _greeting(it, host, port or _DEFAULT_PORTS[scheme])
     except ValueError as error:
         return Unreachable(f"not an address: {error}")
     return None
