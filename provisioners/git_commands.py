@@ -15,13 +15,14 @@ _BRANCHES_IN_A_HINT = 8
 
 _LOOK = """
 command -v git >/dev/null || exit 127
-cd -- "$1" 2>/dev/null || { test ! -e "$1" && echo nothing; exit; }
+if ! test -e "$1"; then echo nothing; exit 0; fi
+cd -- "$1" 2>/dev/null || { echo other; echo "(a file)"; exit 0; }
 if ! test -e .git; then
     content=$(ls -A | head -n 5)
     if mountpoint --quiet .; then echo other; echo "(a mounted disk)"; echo "$content"
     elif test -z "$content"; then echo nothing
     else echo other; echo "$content"; fi
-    exit
+    exit 0
 fi
 git() { command git --no-optional-locks -c safe.directory='*' "$@"; }
 echo clone
@@ -83,10 +84,9 @@ class Tree:
             case ["clone", commit, url, submodules, *changes]:
                 lacking = submodules == "lacking"
                 return cls(kind="clone", commit=commit, url=url, lacks_submodules=lacking, changes="\n".join(changes))
-            case ["other", *content]:
+            case [_, *content]:
                 return cls(kind="other", content="\n".join(content))
-            case _:
-                return cls(kind="other", content="(a file)")
+        raise CommandFailedError(result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +148,12 @@ class Git:
         self._network("submodule", "update", "--init", "--recursive", "--force", *limit, folder=folder)
 
     def give_to(self, folder: str, owner: str) -> None:
-        """All of it to `owner`; that everybody may read it is the umask's doing."""
-        self.remote.run(["chown", "-hR", "--", owner, folder], sudo=True, quiet=True)
+        """All of it to `owner`; that everybody may read it is the umask's doing.
+
+        git notes where it fetched from, which is the mirror's address in a bake with mirrors: that is removed.
+        """
+        script = 'find "$1" -name FETCH_HEAD -path "*/.git/*" -type f -delete && chown -hR -- "$2" "$1"'
+        self.remote.run(["sh", "-c", script, "give", folder, owner], sudo=True, quiet=True)
 
     def commit_of(self, folder: str) -> str:
         """The commit that is checked out."""
