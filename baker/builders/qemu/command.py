@@ -62,7 +62,7 @@ def qemu_command(hardware: Hardware) -> tuple[str, ...]:
         # The port is QEMU's choice (0), so no two machines can want the same one. No IPv6: the guest would try it
         # first for each fetch, and give up late where the host has none.
         "-netdev", f"user,id=net0,ipv6=off,hostfwd=tcp:127.0.0.1:0-:{GUEST_SSH_PORT}",
-        "-device", "virtio-net-pci,netdev=net0",
+        "-device", "virtio-net-pci,netdev=net0,romfile=",  # no network boot: the firmware need not load it
         # Keys are made early in a boot, when an idle machine has little randomness of its own.
         "-device", "virtio-rng-pci",
         "-chardev", f"file,id=serial0,path={_value(hardware.serial_log)},append=on",

@@ -1,7 +1,6 @@
 """Starts a machine: its folder, disks, keys, seed and process, each with its undo registered before it is made."""
 
 import contextlib
-import os
 import shutil
 import socket
 from collections.abc import Mapping
@@ -137,21 +136,8 @@ def _make_disk(disk: NewDisk, folder: Path) -> NamedDisk:
     if disk.backing is None:
         qemu_img.create_disk(path, size_bytes=disk.size_bytes)
     else:
-        backing = _held(disk.backing, folder / f"{disk.name}-backing.qcow2")
-        qemu_img.create_overlay(path, backing=backing, size_bytes=disk.size_bytes)
+        qemu_img.create_overlay(path, backing=disk.backing.resolve(), size_bytes=disk.size_bytes)
     return NamedDisk(name=disk.name, path=path)
-
-
-def _held(backing: Path, link: Path) -> Path:
-    """A name of our own for the file, which lives until the machine is gone, even when another bake replaces it.
-
-    The capture opens the file by name, hours after the machine was started from it.
-    """
-    try:
-        os.link(backing.resolve(), link)
-    except OSError:  # another file system, or one without links: the file itself must do
-        return backing.resolve()
-    return link
 
 
 def _start(hardware: Hardware, folder: Path, cleanup: CleanupStack) -> ChildProcess:

@@ -1,0 +1,84 @@
+"""Parts for tests of the QEMU builder: real QEMU processes, most of them without a guest."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from baker.builders.qemu import qemu_img
+from baker.events import Event
+from baker.home import Home
+from baker.ports import RunInfo
+
+GIB = 1 << 30
+EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "max")
+
+
+@dataclass
+class Events:
+    """Keeps what is emitted; raises `error` in place of event number `fail_at`."""
+
+    seen: list[Event] = field(default_factory=list)
+    fail_at: int | None = None
+    error: BaseException = field(default_factory=lambda: KeyboardInterrupt("at an event"))
+
+    def __call__(self, event: Event) -> None:
+        self.seen.append(event)
+        if len(self.seen) - 1 == self.fail_at:
+            raise self.error
+
+    def of(self, kind: type) -> list[Event]:
+        return [event for event in self.seen if isinstance(event, kind)]
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "a home, with a comma")
+
+
+@pytest.fixture
+def run_info(tmp_path: Path) -> Callable[..., RunInfo]:
+    def make(**changes: object) -> RunInfo:
+        run_dir = tmp_path / "run"
+        run_dir.mkdir(exist_ok=True)
+        values: dict[str, object] = {
+            "run_id": f"20260102-030405-{os.urandom(2).hex()}",
+            "recipe": "reef",
+            "fingerprint": "f" * 64,
+            "image_name": "reef-20260102T030405Z-ffffffff",
+            "owner": "somebody",
+            "started": 0.0,
+            "expires": 0.0,
+            "run_dir": run_dir,
+        }
+        return RunInfo(**(values | changes))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def blank_disk(tmp_path: Path) -> Path:
+    """A source image that nothing boots from: QEMU runs, and the firmware waits."""
+    path = tmp_path / "blank.qcow2"
+    qemu_img.create_disk(path, size_bytes=GIB)
+    return path
+
+
+def processes_with(word: str) -> list[int]:
+    """Pids of running processes that have `word` in their command line (zombies have none)."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if word.encode() in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
