@@ -65,7 +65,7 @@ def _run(lab: Lab, command: list[str]) -> int:
         return run_command(command, served.environment)
 
 
-def _exit(signum: int, frame: FrameType | None) -> NoReturn:
+def _exit(signum: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + signum)  # SystemExit, so that what is half-made is removed on the way out
 
 

@@ -1,7 +1,7 @@
 """Makes what the lab serves, part by part, each when its own definition has changed.
 
 Runs in any Python 3.11 with the standard library alone; parts that need more are made by a child process in the
-lab's own virtual environment (`lab.make`).
+lab's own virtual environment (`lab.making`).
 """
 
 import os
@@ -22,11 +22,12 @@ _DEBIAN_PYTHON = "/usr/bin/python3.11"
 _INPUTS: Mapping[str, tuple[str, ...]] = {
     "tools": ("requirements.txt",),
     "channel": (
-        "requirements.txt", "names.py", "channel.txt", "channel.py", "conda_package.py", "debian_python.py", "genuine_conda.py", "wheels.py",
+        "requirements.txt", "names.py", "making/channel.txt", "making/channel.py", "making/conda_package.py",
+        "making/wheels.py", "making/debian_python.py", "making/genuine_conda.py",
     ),
-    "installer": ("installer.py", "installer_header.sh", "names.py"),
-    "dataset": ("requirements.txt", "dataset.py", "names.py"),
-    "repository": ("repository.py", "names.py"),
+    "installer": ("names.py", "making/installer.py", "making/installer_header.sh"),
+    "dataset": ("requirements.txt", "names.py", "making/dataset.py"),
+    "repository": ("names.py", "repository.py"),
 }  # fmt: skip
 """The definition of each part: files of this folder whose change makes the part anew."""
 
@@ -80,12 +81,14 @@ def _key(part: str, *values: str) -> str:
     return key_of([_LAB / name for name in _INPUTS[part]], *values)
 
 
+# lab/apt-packages.txt: gcc, libc6-dev and python3-dev make the wheel of pycosat (conda's SAT solver, on PyPI as source
+# only); python3.11-venv holds the lab's tools; patchelf takes absolute paths out of Debian's python; git is git.
 def _make_tools(folder: Path) -> None:
     """A virtual environment that stays valid under another path: it is renamed when it is complete."""
     if not Path(_DEBIAN_PYTHON).exists():
         raise LabError(
             f"{_DEBIAN_PYTHON} is missing: the lab is made on Debian 12, of Debian's own Python.\n"
-            f"hint: apt-get install $(grep -v '^#' {_LAB}/apt-packages.txt)"
+            f"hint: apt-get install $(cat {_LAB}/apt-packages.txt)"
         )
     print("tools: a virtual environment (lab/requirements.txt)", flush=True)
     _run([_DEBIAN_PYTHON, "-m", "venv", str(folder)])
@@ -94,7 +97,7 @@ def _make_tools(folder: Path) -> None:
 
 
 def _make(tools: Path, part: str, *folders: Path) -> None:
-    arguments = [str(tools / "bin/python"), "-m", "lab.make", part, *map(str, folders)]
+    arguments = [str(tools / "bin/python"), "-m", "lab.making", part, *map(str, folders)]
     _run(arguments, {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"})
 
 

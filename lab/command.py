@@ -23,7 +23,7 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     child: subprocess.Popen[bytes] | None = None
     pending: list[int] = []
 
-    def forward(signum: int, frame: FrameType | None) -> None:
+    def forward(signum: int, _: FrameType | None) -> None:
         if terminal and signum in (signal.SIGINT, signal.SIGQUIT):
             return
         if child is None:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from lab.git_backend import GitRequest, answer
@@ -19,6 +19,10 @@ from lab.git_backend import GitRequest, answer
 _CHUNK = 1 << 18
 
 _TYPES = {".json": "application/json", ".sh": "application/x-sh", ".sha256": "text/plain"}
+
+
+class _Writable(Protocol):
+    def write(self, data: bytes, /) -> int: ...
 
 
 class LabHttpServer(ThreadingHTTPServer):
@@ -137,7 +141,7 @@ def _range(header: str, size: int) -> tuple[int, int] | None:
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _copy(file: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
+def _copy(file: BinaryIO, target: _Writable, start: int, end: int) -> None:
     if (start, end) == (0, os.fstat(file.fileno()).st_size):
         shutil.copyfileobj(file, target, _CHUNK)
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _DEBIAN = "http://deb.debian.org/debian"
-_DEBIAN_SECURITY = "http://deb.debian.org/debian-security"
+_DEBIAN_SECURITY = ("http://deb.debian.org/debian-security", "http://security.debian.org/debian-security")
 _PYPI = "https://pypi.org/simple"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -47,7 +47,8 @@ def mirrors_text(endpoints: Endpoints, host: Mapping[str, Mapping[str, Value]]) 
             }
         },
     }
-    parts = [f"[{name}]\n{''.join(_line(*item) for item in keys.items())}" for name, keys in (sections | host).items()]
+    sections |= host
+    parts = [f"[{name}]\n{''.join(_line(key, keys[key]) for key in keys)}" for name, keys in sections.items()]
     return "# Written by the lab, for as long as it serves.\n\n" + "\n".join(parts)
 
 
@@ -71,7 +72,7 @@ def apt_mirrors(sources: str) -> dict[str, str]:
     for url in (url.rstrip("/") for url in urls):
         if url.endswith("/debian") and url != _DEBIAN:
             found.setdefault("mirror", url)
-        elif url.endswith("/debian-security") and url not in (_DEBIAN_SECURITY, "http://security.debian.org/debian-security"):
+        elif url.endswith("/debian-security") and url not in _DEBIAN_SECURITY:
             found.setdefault("security_mirror", url)
     return found
 
@@ -86,7 +87,7 @@ def _pip_index(tools_python: Path) -> str:
     """The index that pip uses on this host; "" for its default."""
     if named := os.environ.get("PIP_INDEX_URL"):
         return named
-    command = [tools_python, "-m", "pip", "config", "get", "global.index-url"]
+    command = [str(tools_python), "-m", "pip", "config", "get", "global.index-url"]
     return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
 
 

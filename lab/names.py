@@ -10,7 +10,7 @@ DATASET = "ocean"
 
 SFTP_USER = "ocean"
 
-PASSWORD_VARIABLE = "OCEAN_DATA_PASSWORD"  # noqa: S105 # the name of a variable
+PASSWORD_VARIABLE = "OCEAN_DATA_PASSWORD"
 """Where recipes/ocean.py takes the password of the sftp server from."""
 
 REPOSITORY = "image-baker/ocean-notebooks"

@@ -4,7 +4,9 @@ It speaks SSH and nothing but sftp: no shell, no command, no forwarding, so it i
 sshd would need the host's accounts and root.)
 """
 
+import contextlib
 import io
+import logging
 import os
 import secrets
 import socket
@@ -16,8 +18,18 @@ from typing import TypeVar
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_SUCCESSFUL,
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_SUCCEEDED,
+)
+from paramiko.sftp import SFTP_PERMISSION_DENIED
 
 T = TypeVar("T")
+
+_LOG = "lab.sftp"
+logging.getLogger(_LOG).addHandler(logging.NullHandler())  # or "connection reset" would go to stderr
 
 
 class LabSftpServer:
@@ -36,10 +48,8 @@ class LabSftpServer:
 
     def close(self) -> None:
         """Stop listening, and end every session."""
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes up `accept`, which `close` alone does not
-        except OSError:
-            pass
         self._socket.close()
         for transport in self._transports:
             transport.close()
@@ -55,6 +65,7 @@ class LabSftpServer:
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport = paramiko.Transport(connection)
+        transport.set_log_channel(_LOG)
         transport.add_server_key(self._key)
         transport.set_subsystem_handler("sftp", paramiko.SFTPServer, _ReadOnlyFolder, self._root)
         self._transports = [other for other in self._transports if other.is_active()] + [transport]
@@ -68,15 +79,15 @@ class _OneUser(paramiko.ServerInterface):
     def __init__(self, user: str, password: str) -> None:
         self._credentials = f"{user}\0{password}".encode()
 
-    def get_allowed_auths(self, username: str) -> str:
+    def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 # paramiko's names
         return "password"
 
     def check_auth_password(self, username: str, password: str) -> int:
         right = secrets.compare_digest(f"{username}\0{password}".encode(), self._credentials)
-        return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if right else AUTH_FAILED
 
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED if kind == "session" else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+    def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002
+        return OPEN_SUCCEEDED if kind == "session" else OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 
 class _ReadOnlyFolder(paramiko.SFTPServerInterface):
@@ -95,9 +106,9 @@ class _ReadOnlyFolder(paramiko.SFTPServerInterface):
     def lstat(self, path: str) -> paramiko.SFTPAttributes | int:
         return self.stat(path)
 
-    def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> paramiko.SFTPHandle | int:
+    def open(self, path: str, flags: int, attr: object) -> paramiko.SFTPHandle | int:  # noqa: ARG002
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
-            return paramiko.SFTP_PERMISSION_DENIED
+            return SFTP_PERMISSION_DENIED
         return _translated(lambda: _OpenFile(self._real(path)))
 
     def _real(self, path: str) -> Path:

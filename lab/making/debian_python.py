@@ -2,7 +2,7 @@
 
 Neither PyPI nor Debian has a Python made for a conda prefix. Debian's becomes one with two changes, both to its
 notion of where third-party packages lie: `site` looks for `dist-packages`, and `sysconfig` installs to
-`local/lib`. Runs in the lab's own virtual environment.
+`local/lib`.
 """
 
 import os
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lab.conda_package import PYTHON, SITE_PACKAGES, CondaPackage
+from lab.making.conda_package import PYTHON, SITE_PACKAGES, CondaPackage
 
 DEBIAN_PACKAGES = (
     "python3.11-minimal",
@@ -88,7 +88,9 @@ def _look_for_site_packages(tree: Path) -> None:
     text = sysconfig.read_text()
     changed = text.replace("prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'")
     if changed == text:
-        raise LookupError("Debian's sysconfig.py no longer chooses 'posix_local': lab/debian_python.py must follow")
+        raise LookupError(
+            "Debian's sysconfig.py no longer chooses 'posix_local': lab/making/debian_python.py must follow"
+        )
     sysconfig.write_text(changed)
 
 

@@ -3,14 +3,13 @@
 conda is not on PyPI. conda-lock's authors vendor it with its imports renamed; here they get their names back.
 Shell files are not part of that copy, so the few that people use are written here, ours. Nothing of conda is
 committed to this project: conda is BSD-3-Clause, and its LICENSE goes into the package.
-Runs in the lab's own virtual environment.
 """
 
 import zipfile
 from pathlib import Path
 
-from lab.conda_package import PLACEHOLDER, SITE_PACKAGES, CondaPackage
-from lab.wheels import write_scripts
+from lab.making.conda_package import PLACEHOLDER, SITE_PACKAGES, CondaPackage
+from lab.making.wheels import write_scripts
 
 CARRIER = "conda-lock==4.0.3"
 VERSION = "24.7.1"
@@ -95,7 +94,7 @@ def unpack(carrier: Path, tree: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(_with_own_names(archive.read(name)) if name.endswith(".py") else archive.read(name))
     if f"'{VERSION}'" not in (site_packages / "conda/_version.py").read_text():
-        raise LookupError(f"{carrier.name} does not carry conda {VERSION}: lab/genuine_conda.py must follow")
+        raise LookupError(f"{carrier.name} does not carry conda {VERSION}: {__name__} must follow")
     dist_info = site_packages / f"conda-{VERSION}.dist-info"
     dist_info.mkdir()
     (dist_info / "METADATA").write_text(_METADATA)

@@ -1,6 +1,6 @@
 """Makes a Miniforge-shaped installer: a shell script that ends in a packed prefix with conda in it.
 
-Runs in the lab's own virtual environment. conda is not installed there: it installs itself, from the channel,
+conda is not installed there: it installs itself, from the channel,
 with the channel's own python.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from conda_package_streaming.extract import extract
 
-from lab.channel import SUBDIR
+from lab.making.channel import SUBDIR
 from lab.names import CHANNEL, INSTALLER
 
 _HEADER = Path(__file__).with_name("installer_header.sh")

@@ -1,6 +1,6 @@
 """Writes conda packages (`.conda` files) from folders, and the index of a channel folder.
 
-Knows the format and nothing of where the files come from. Runs in the lab's own virtual environment.
+Knows the format and nothing of where the files come from.
 Format: https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html
 """
 
@@ -103,9 +103,7 @@ def write_index(folder: Path, records: dict[str, dict[str, Any]]) -> None:
     (folder / "repodata.json.bz2").write_bytes(bz2.compress(text))
 
 
-def _write_info(
-    info: Path, package: CondaPackage, index: dict[str, Any], paths: list[dict[str, Any]]
-) -> None:
+def _write_info(info: Path, package: CondaPackage, index: dict[str, Any], paths: list[dict[str, Any]]) -> None:
     info.mkdir()
     prefixed = [path["_path"] for path in paths if "prefix_placeholder" in path]
     documents = {

@@ -1,6 +1,6 @@
 """Makes the ocean data set: small, synthetic, and the same on every host.
 
-Runs in the lab's own virtual environment. The fields are formulas and seeded noise with the shape of an ocean:
+The fields are formulas and seeded noise with the shape of an ocean:
 warm in the tropics, seasons, a western boundary current, a thermocline. They are no observations, and say so.
 """
 
@@ -76,7 +76,8 @@ def _write_surface(path: Path, year: int, random: np.random.Generator) -> None:
         _coordinate(file, "time", days.astype(float), "days since 2021-01-01", "time")
         _coordinate(file, "lat", _LATITUDES, "degrees_north", "latitude")
         _coordinate(file, "lon", _LONGITUDES, "degrees_east", "longitude")
-        _field(file, "sst", ("time", "lat", "lon"), temperature, "degree_Celsius", "sea_surface_temperature")
+        attributes = {"units": "degree_Celsius", "standard_name": "sea_surface_temperature"}
+        _field(file, "sst", ("time", "lat", "lon"), temperature, attributes)
 
 
 def _write_section(path: Path, random: np.random.Generator) -> None:
@@ -87,18 +88,20 @@ def _write_section(path: Path, random: np.random.Generator) -> None:
     seasonal = 4.0 * np.sin(np.deg2rad(latitude)) * season * np.exp(-depth / 60)
     thermocline = 150 + 450 * np.sin(2 * np.deg2rad(latitude)) ** 2
     shape = (4, _DEPTHS.size, _LATITUDES.size)
-    noise = random.normal(0.0, 0.05, shape)
+    noise = random.normal(0.0, 0.02, shape)
     temperature = 2.5 + (surface - 2.5) * np.exp(-depth / thermocline) + seasonal + noise
     evaporation = 2.0 * np.exp(-(((np.abs(latitude) - 24) / 12) ** 2)) * np.exp(-depth / 400)
-    salinity = 34.7 + evaporation + random.normal(0.0, 0.01, shape)
+    salinity = 34.7 + evaporation + random.normal(0.0, 0.003, shape)
     with Dataset(path, "w", format="NETCDF4") as file:
         _describe(file, "Synthetic section along 25 W, by season")
         _coordinate(file, "season", np.arange(4), "1", "0 winter, 1 spring, 2 summer, 3 autumn (northern)")
         _coordinate(file, "depth", _DEPTHS, "m", "depth")
         _coordinate(file, "lat", _LATITUDES, "degrees_north", "latitude")
         dimensions = ("season", "depth", "lat")
-        _field(file, "temperature", dimensions, temperature, "degree_Celsius", "sea_water_temperature")
-        _field(file, "salinity", dimensions, salinity, "1e-3", "sea_water_practical_salinity")
+        attributes = {"units": "degree_Celsius", "standard_name": "sea_water_temperature"}
+        _field(file, "temperature", dimensions, temperature, attributes)
+        attributes = {"units": "1e-3", "standard_name": "sea_water_practical_salinity"}
+        _field(file, "salinity", dimensions, salinity, attributes)
 
 
 def _describe(file: Any, title: str) -> None:
@@ -112,7 +115,7 @@ def _coordinate(file: Any, name: str, values: Any, units: str, long_name: str) -
     variable[:] = values
 
 
-def _field(file: Any, name: str, dimensions: tuple[str, ...], values: Any, units: str, standard_name: str) -> None:
+def _field(file: Any, name: str, dimensions: tuple[str, ...], values: Any, attributes: dict[str, str]) -> None:
     variable = file.createVariable(name, "f4", dimensions, zlib=True, fill_value=default_fillvals["f4"])
-    variable.setncatts({"units": units, "standard_name": standard_name})
+    variable.setncatts(attributes)
     variable[:] = values

@@ -1,25 +1,22 @@
-"""Makes one part of the lab: `python -m lab.make PART FOLDER [CHANNEL]`. Run by `lab.build` in the lab's own
-virtual environment, whose packages the parts import."""
+"""Makes one part of the lab: `python -m lab.making PART FOLDER [CHANNEL]`. Run by `lab.build`."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+from lab.making.channel import make_channel
+from lab.making.dataset import make_dataset
+from lab.making.installer import make_installer
 
 
 def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["channel", folder]:
-                from lab.channel import make_channel
-
                 make_channel(Path(folder))
             case ["installer", folder, channel]:
-                from lab.installer import make_installer
-
                 make_installer(Path(folder), Path(channel))
             case ["dataset", folder]:
-                from lab.dataset import make_dataset
-
                 make_dataset(Path(folder))
             case _:
                 print(__doc__, file=sys.stderr)

@@ -1,6 +1,6 @@
 """Makes the conda channel: PyPI's wheels, Debian's python, conda itself, ffmpeg.
 
-Runs in the lab's own virtual environment (`python -m lab.make channel FOLDER`), on Debian's own Python 3.11:
+Runs in the lab's own virtual environment (`python -m lab.making channel FOLDER`), on Debian's own Python 3.11:
 pip chooses wheels for the interpreter that runs it, and it is Debian's that will run them.
 """
 
@@ -12,8 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lab import debian_python, genuine_conda, wheels
-from lab.conda_package import SITE_PACKAGES, CondaPackage, missing_dependencies, write_index, write_package
+from lab.making import debian_python, genuine_conda, wheels
+from lab.making.conda_package import SITE_PACKAGES, CondaPackage, missing_dependencies, write_index, write_package
 from lab.names import CHANNEL
 
 SUBDIR = "linux-64"
@@ -24,12 +24,12 @@ Record = dict[str, Any]
 
 
 def make_channel(folder: Path) -> None:
-    """Make `folder`/conda-forge with its index. LookupError when lab/channel.txt does not hold together."""
+    """Make `folder`/conda-forge with its index. LookupError when lab/making/channel.txt does not hold together."""
     packages = folder / CHANNEL / SUBDIR
     packages.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="lab-channel-") as name:
         work = Path(name)
-        print("channel: wheels from PyPI (lab/channel.txt)", flush=True)
+        print("channel: wheels from PyPI (lab/making/channel.txt)", flush=True)
         found = wheels.read_wheels(_download_wheels(work / "wheels"))
         print("channel: python from Debian", flush=True)
         records = [_pack_python(work, packages), _pack_conda(work, packages)]
@@ -39,7 +39,7 @@ def make_channel(folder: Path) -> None:
             jobs = [pool.submit(_pack_wheel, found[key], descriptions[key], packages) for key in descriptions]
             records += [job.result() for job in jobs]
     if missing := missing_dependencies(records):
-        raise LookupError(f"lab/channel.txt is not complete: {'; '.join(missing)}")
+        raise LookupError(f"lab/making/channel.txt is not complete: {'; '.join(missing)}")
     write_index(packages, {_file_name(record): record for record in records})
     (folder / CHANNEL / "noarch").mkdir()
     write_index(folder / CHANNEL / "noarch", {})

@@ -1,7 +1,7 @@
 """Turns wheels into conda packages: files to their place in a prefix, entry points to scripts, requirements to
 match specifications.
 
-Runs in the lab's own virtual environment. Wheel format: PEP 427; entry points and markers as PyPA specifies them.
+Wheel format: PEP 427; entry points and markers as PyPA specifies them.
 """
 
 import configparser
@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lab.conda_package import PLACEHOLDER, SITE_PACKAGES, CondaPackage
+from lab.making.conda_package import PLACEHOLDER, SITE_PACKAGES, CondaPackage
 
 _CONDA_NAMES = {
     "ipython-pygments-lexers": "ipython_pygments_lexers",
@@ -171,9 +171,7 @@ def write_scripts(entry_points: str, folder: Path) -> None:
 def _read_wheel(path: Path) -> Wheel:
     with zipfile.ZipFile(path) as archive:
         member = next(
-            member
-            for member in archive.namelist()
-            if member.count("/") == 1 and member.endswith(".dist-info/METADATA")
+            member for member in archive.namelist() if member.count("/") == 1 and member.endswith(".dist-info/METADATA")
         )
         metadata = HeaderParser().parsestr(archive.read(member).decode("utf-8"))
     return Wheel(path, metadata)
@@ -186,7 +184,7 @@ def _with_extras(wheel: Wheel, extras: frozenset[str], wheels: Mapping[str, Whee
         found = wheels.get(key)
         if found is None or not requirement.specifier.contains(found.version, prereleases=True):
             has = f"has {found.version}" if found else "has none"
-            raise LookupError(f"{wheel.key} needs {requirement}, and lab/channel.txt {has}")
+            raise LookupError(f"{wheel.key} needs {requirement}, and lab/making/channel.txt {has}")
         yield requirement
         if requirement.extras:
             yield from _with_extras(found, frozenset(requirement.extras), wheels)
@@ -204,8 +202,8 @@ def _target(member: str) -> str:
 def _rewrite_record(record: Path, tree: Path) -> None:
     """List in a RECORD what is there, where it is, so that pip's own view of the package is right."""
     with record.open(newline="") as lines:
-        rows = [(tree / _target(member), *rest) for member, *rest in csv.reader(lines)]
+        rows = [(tree / _target(member), rest) for member, *rest in csv.reader(lines)]
     with record.open("w", newline="") as lines:
         csv.writer(lines, lineterminator="\n").writerows(
-            (os.path.relpath(path, tree / SITE_PACKAGES), *rest) for path, *rest in rows if path.exists()
+            (os.path.relpath(path, tree / SITE_PACKAGES), *rest) for path, rest in rows if path.exists()
         )

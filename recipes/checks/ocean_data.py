@@ -1,0 +1,21 @@
+"""Checks of the ocean machine that no other machine has. Each takes `host`, as testinfra has it, and asserts."""
+
+from typing import Any
+
+DATA = "/data/ocean"
+ENVIRONMENT = "/opt/conda/envs/ocean"
+
+
+def check_the_data_are_what_was_published(host: Any) -> None:
+    sums = host.run(f"cd {DATA} && sha256sum --check --quiet SHA256SUMS")
+    assert sums.rc == 0, f"expected the sums of {DATA}/SHA256SUMS, seen: {sums.stdout}{sums.stderr}"
+
+
+def check_everyone_can_read_the_data(host: Any) -> None:
+    closed = host.run(f"find {DATA} -type f ! -perm -o=r -o -type d ! -perm -o=rx").stdout
+    assert closed == "", f"expected files that everyone can read, seen others: {closed}"
+
+
+def check_films_can_be_written(host: Any) -> None:
+    encoders = host.run(f"{ENVIRONMENT}/bin/ffmpeg -hide_banner -encoders").stdout
+    assert "libx264" in encoders, "expected ffmpeg with the encoder libx264"
