@@ -117,7 +117,7 @@ class Console:
                 self._print(f"  step {number} of {self._steps}: {printable(name)}", "heading")
             case StepFinished(number=number, name=name, ok=ok, seconds=seconds):
                 self._step = ""
-                text = f"  step {number} of {self._steps}: {printable(name)} {_ended(ok, seconds)}"
+                text = f"  step {number} of {self._steps}: {printable(name)}: {_ended(ok, seconds)}"
                 self._print(text, "good" if ok else "bad")
 
     def _check(self, check: CheckFinished) -> None:
@@ -162,4 +162,4 @@ class Console:
 
 
 def _ended(ok: bool, seconds: float) -> str:
-    return f"done, {duration(seconds)}" if ok else f"FAILED after {duration(seconds)}"
+    return f"done in {duration(seconds)}" if ok else f"FAILED after {duration(seconds)}"

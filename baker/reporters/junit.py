@@ -64,4 +64,4 @@ class JunitFile:
 
 def _xml_text(text: str) -> str:
     """`text` with what XML cannot hold spelled out."""
-    return _NOT_XML.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    return _NOT_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
