@@ -22,8 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from baker.builders.qemu.errors import explaining, tail
-from baker.builders.qemu.firmware import find_firmware
-from baker.builders.qemu.launch import Firmware
+from baker.builders.qemu.firmware import Firmware, find_firmware
 from baker.builders.qemu.process import ChildProcess
 from baker.builders.qemu.sources.cache import find_kernels
 from baker.errors import BuilderError, UsageError
@@ -50,7 +49,7 @@ Name = Literal["kvm", "tcg"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accelerator:
-    """`qemu_arguments` choose it, and a CPU that goes with it. `warning` says what it costs, and why there is no better."""
+    """`qemu_arguments` choose it, and a CPU that goes with it. `warning` says what it costs, and why."""
 
     name: Name
     qemu_arguments: tuple[str, ...]
@@ -78,7 +77,8 @@ def choose(wanted: str, home: Home, *, emit: Emit = lambda _event: None, device:
     """The accelerator for a machine: `wanted` is "auto", "kvm" or "tcg".
 
     Asks once for a host kernel, QEMU and CPU, and remembers the answer in `home`; a "no" holds for a week, as the host
-    may only have been busy, and "kvm" is asked again at once, as someone may have mended it. BuilderError when "kvm" does not work. `device` is for tests.
+    may only have been busy, and "kvm" is asked again at once, as someone may have mended it. `device` is for tests.
+    BuilderError when "kvm" does not work.
     """
     if wanted == "tcg":
         return Accelerator(name="tcg", qemu_arguments=TCG_ARGUMENTS)

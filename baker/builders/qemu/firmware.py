@@ -1,13 +1,22 @@
 """Finds the UEFI firmware that is installed on this host. Reads file names, nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from baker.builders.qemu.launch import Firmware
 from baker.errors import BuilderUnavailableError
 
 PACKAGE = "ovmf"
 """As Debian and Ubuntu call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firmware:
+    """The UEFI firmware: its code, and the fresh variables that each machine gets a copy of."""
+
+    code: Path
+    variables: Path
+
 
 CANDIDATES = tuple(
     Firmware(code=Path(code), variables=Path(variables))

@@ -11,6 +11,7 @@ from baker.builders.qemu import qemu_img
 from baker.builders.qemu.capture import NamedDisk
 from baker.builders.qemu.command import DiskFile, Hardware, qemu_command
 from baker.builders.qemu.errors import explain, explaining
+from baker.builders.qemu.firmware import Firmware
 from baker.builders.qemu.image import ROOT_DISK
 from baker.builders.qemu.machine import DescribeImage, MachineParts, QemuMachine, ssh_port
 from baker.builders.qemu.monitor import Monitor, MonitorError
@@ -37,14 +38,6 @@ class NewDisk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Firmware:
-    """The UEFI firmware: its code, and the fresh variables that each machine gets a copy of."""
-
-    code: Path
-    variables: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """A machine to start. The first disk boots. `label` is `bake`, or `image` for one started from an image."""
 
@@ -59,7 +52,14 @@ class Launch:
 
 
 def launch(
-    launch: Launch, *, home: Home, describe: DescribeImage, cleanup: CleanupStack, emit: Emit, clock: Clock
+    launch: Launch,
+    *,
+    home: Home,
+    describe: DescribeImage,
+    power_off_seconds: float,
+    cleanup: CleanupStack,
+    emit: Emit,
+    clock: Clock,
 ) -> QemuMachine:
     """Start it, and return as soon as QEMU runs. LaunchError, BuilderError, DiskFullError, BuilderUnavailableError."""
     name = f"bake-{launch.run.run_id}"
@@ -114,6 +114,7 @@ def launch(
             describe=describe,
             emit=emit,
             clock=clock,
+            power_off_seconds=power_off_seconds,
         )
     )
 
@@ -136,7 +137,7 @@ def _make_disk(disk: NewDisk, folder: Path) -> NamedDisk:
     if disk.backing is None:
         qemu_img.create_disk(path, size_bytes=disk.size_bytes)
     else:
-        qemu_img.create_overlay(path, backing=disk.backing.resolve(), size_bytes=disk.size_bytes)
+        qemu_img.create_overlay(path, backing=disk.backing.absolute(), size_bytes=disk.size_bytes)
     return NamedDisk(name=disk.name, path=path)
 
 
