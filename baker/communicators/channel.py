@@ -21,6 +21,8 @@ _WINDOW_WAIT_SECONDS = 0.005
 _QUIET_SECONDS = 1.0
 """After a command's end, how long its streams may be silent until they are taken for those of a daemon it started."""
 
+_CLOSING_SECONDS = 1.0
+
 UNKNOWN_EXIT = 128 + 9
 """When a command ends without an exit code. SSH then says which signal it was; paramiko does not pass it on."""
 
@@ -93,13 +95,15 @@ class RunningCommand:
 
     def _finished(self) -> bool:
         """Whether nothing will come any more."""
-        over = self._channel.closed or (self._channel.eof_received and self._channel.exit_status_ready())
-        return over and not self._channel.recv_ready() and not self._channel.recv_stderr_ready()
+        channel = self._channel
+        ended = bool(channel.closed) or (bool(channel.eof_received) and channel.exit_status_ready())
+        return ended and not channel.recv_ready() and not channel.recv_stderr_ready()
 
     def _exit_code(self) -> int:
         if self._channel.exit_status_ready() and self._channel.exit_status >= 0:
             return self._channel.exit_status
         transport = self._channel.get_transport()
-        if not transport.is_active():
+        transport.join(_CLOSING_SECONDS)  # it closes its channels first, and then says that it has ended
+        if not transport.is_alive():
             raise ConnectionLostError(f"the connection to {self._server} was lost while a command ran")
         return UNKNOWN_EXIT

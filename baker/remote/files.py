@@ -31,14 +31,14 @@ _PUT = """
 set -eu; target=$1 owner=$2 mode=$3 size=$4
 folder=$(dirname -- "$target"); mkdir -p -- "$folder"
 new=$(mktemp -- "$folder/.baker.XXXXXXXX")
-trap 'rm -f -- "$new"' EXIT; trap 'exit 143' TERM; trap 'exit 129' HUP
+trap 'rm -f -- "$new"' EXIT; trap 'exit 143' TERM; trap 'exit 129' HUP; trap '' PIPE
 cat >"$new"
 received=$(stat -c %s -- "$new")
 [ "$received" = "$size" ] || { echo "received $received of $size bytes" >&2; exit 1; }
 chown -- "$owner" "$new"; chmod -- "$mode" "$new"
 mv -fT -- "$new" "$target"
 """
-"""The size is checked because a dropped connection looks like the end of the file."""
+"""The size is checked because a dropped connection looks like the end of the file; nobody hears the complaint then."""
 
 _EXTRACT = """
 set -eu; target=$1 owner=$2

@@ -34,7 +34,7 @@ _LAST_WORDS_BYTES = 4000
 
 _KEPT_CAPABILITIES = (
     "audit_write", "chown", "dac_override", "fowner", "fsetid", "kill", "net_bind_service", "setfcap", "setgid",
-    "setpcap", "setuid", "sys_chroot",
+    "setpcap", "setuid", "sys_chroot", "sys_ptrace",
 )  # fmt: skip
 """Enough for sshd, sudo and package managers; not mknod (the host's disks), sys_time, sys_boot or sys_admin."""
 

@@ -6,6 +6,7 @@ It lies in the baking host's source cache under a name that says what is in it, 
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ _PACKAGES = (
     "openssh-server", "openssl", "procps", "python3", "python3-venv", "sudo", "tar", "util-linux",
     "xfsprogs", "xz-utils",
 )  # fmt: skip
+
+_RELEASE_FILE = re.compile(r"^'(?P<archive>\S+)/dists/(?P<suite>\S+)/InRelease'", re.MULTILINE)
 
 _CUSTOMIZE = r"""
 set -eu; root=$1
@@ -134,15 +137,11 @@ def _host_sources() -> tuple[str, ...]:
     """The baking host's own archive for its own release, as one-line apt sources: it is within reach."""
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     codename = release.get("VERSION_CODENAME", "bookworm").strip('"')
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    listed = subprocess.run(["apt-get", "update", "--print-uris"], capture_output=True, text=True, check=False)
     suites = {codename, f"{codename}-updates", f"{codename}-security"}
-    found = {line for line in listed.stdout.splitlines() if len(line.split()) == 3 and line.split()[1] in suites}
-    return tuple(f"deb {line}" for line in sorted(found)) or (f"deb http://deb.debian.org/debian {codename} main",)
+    found = {match.groups() for match in _RELEASE_FILE.finditer(listed.stdout) if match["suite"] in suites}
+    lines = tuple(f"deb {archive} {suite} main" for archive, suite in sorted(found))
+    return lines or (f"deb http://deb.debian.org/debian {codename} main",)
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""A TCP proxy on loopback that is slow, or that breaks: a bad network, for tests."""
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from types import TracebackType
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class Proxy:
+    """Forwards `127.0.0.1:port` to `127.0.0.1:target_port` while its context is open.
+
+    Each byte arrives `delay_seconds` after it was sent, in both directions. `cut_after` are numbers of bytes from the
+    target after which a connection is reset: the first for the first connection, and so on; later ones live.
+    """
+
+    def __init__(self, target_port: int, *, delay_seconds: float = 0, cut_after: tuple[int, ...] = ()) -> None:
+        self._target_port = target_port
+        self._delay = delay_seconds
+        self._cuts = list(cut_after)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self.port: int = self._listener.getsockname()[1]
+        self.connections = 0
+
+    def __enter__(self) -> "Proxy":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Reset all connections, now."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._sockets.clear()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            target = socket.create_connection(("127.0.0.1", self._target_port))
+            for connection in (client, target):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sockets.append(connection)
+            self._forward(client, target, None)
+            self._forward(target, client, self._cuts.pop(0) if self._cuts else None)
+
+    def _forward(self, source: socket.socket, sink: socket.socket, cut_after: int | None) -> None:
+        """Two threads: one that reads at once, and one that writes late."""
+        waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+        def read() -> None:
+            left = cut_after
+            data = b"first"
+            while data:
+                try:
+                    data = source.recv(_CHUNK_BYTES)
+                except OSError:
+                    data = b""
+                if left is not None:
+                    left -= len(data)
+                    if left <= 0:
+                        data = b""
+                waiting.put((time.monotonic() + self._delay, data))
+
+        def write() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    due, data = waiting.get()
+                    time.sleep(max(0.0, due - time.monotonic()))
+                    if not data:
+                        break
+                    sink.sendall(data)
+            for connection in (source, sink):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+        for work in (read, write):
+            threading.Thread(target=work, daemon=True).start()
