@@ -66,7 +66,7 @@ def fit(text: str, columns: int) -> str:
 def error_lines(
     summary: str, details: tuple[tuple[str, str], ...] = (), hint: str | None = None, *, word: str = "error"
 ) -> tuple[str, ...]:
-    """An error as a person reads it: what failed, the details, what to do; text of several lines stands below its label."""
+    """An error as a person reads it: what failed, the details, what to do. Text of several lines is below its label."""
     first, *more = summary.splitlines() or [""]
     lines = [f"{word}: {first}", *(f"  {line}" for line in more)]
     for label, text in details:
