@@ -95,6 +95,11 @@ def choose(wanted: str, home: Home, *, emit: Emit = lambda _event: None, device:
     )
 
 
+def known(home: Home, device: Path = KVM_DEVICE) -> Answer | None:
+    """What is known of KVM here without trying it; None when only a try can tell."""
+    return _unusable(device) or _recall(home.path / RECORD_NAME, _circumstances())
+
+
 def probe(accelerator: tuple[str, ...], firmware: Firmware, kernel: Path | None, *, seconds: float) -> Answer:
     """Start a kernel, or the firmware alone, and see whether it comes up within `seconds`; QEMU is gone after that."""
     wanted = _KERNEL_IS_UP if kernel else _FIRMWARE_IS_UP
