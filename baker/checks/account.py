@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from importlib.resources import files
 from typing import Protocol
 
+from baker.errors import CommandTimeoutError
+
 
 class Result(Protocol):
     """Of a command, as testinfra has it."""
@@ -37,7 +39,7 @@ LAST_LINES = 15
 """How much of what a program said is shown."""
 
 _AS_NEW_USER = r"""
-account=$1 bin=$2; shift 2
+account=$1 bin=$2 stopped=; shift 2
 finish() {
   trap '' TERM INT HUP
   as_account --clear-groups -- /bin/sh -c 'kill -KILL -1' 2>/dev/null
@@ -51,15 +53,20 @@ finish() {
 }
 as_account() { setpriv --reuid="$account" --regid="$account" "$@"; }
 trap finish EXIT
-trap 'exit 143' TERM INT HUP
+trap 'stopped=yes' TERM INT HUP
 useradd --create-home --user-group --shell /bin/sh --comment 'made for a check' "$account" || exit 125
 cd "$(getent passwd "$account" | cut -d: -f6)" || exit 125
 exec 3<&0
+[ -z "$stopped" ] || exit 143
 as_account --init-groups --reset-env -- \
   env PATH="$bin:/usr/local/bin:/usr/bin:/bin" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 "$@" <&3 3<&- &
 wait $!
 """
-"""In the background, because a shell acts on a signal only after a foreground command has ended by itself."""
+"""In the background, because a shell acts on a signal only after a foreground command has ended by itself.
+
+A signal does no more than end the `wait`: there is often a second one (from sudo, which passes it on), and an `exit`
+in the middle of `finish` would leave the account behind.
+"""
 
 
 def run_probe(host: Host, probe: str, *arguments: str, prefix: str, timeout: float) -> None:
@@ -72,8 +79,11 @@ def run_probe(host: Host, probe: str, *arguments: str, prefix: str, timeout: flo
     account = f"check-{secrets.token_hex(4)}"
     binaries = f"{prefix}/bin"
     words = [_AS_NEW_USER, "check", account, binaries, f"{binaries}/python", "-", *arguments]
-    with host.sudo():
-        result = host.run(shlex.join(["/bin/sh", "-c", *words]), stdin=program, timeout=timeout)
+    try:
+        with host.sudo():
+            result = host.run(shlex.join(["/bin/sh", "-c", *words]), stdin=program, timeout=timeout)
+    except CommandTimeoutError as error:
+        raise AssertionError(f"expected it to end within {timeout:g} s; it was still running, and was ended") from error
     if result.rc != 0:
         raise AssertionError(_complaint(result, account))
 

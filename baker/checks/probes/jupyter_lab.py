@@ -25,6 +25,7 @@ from typing import Any
 import websocket  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 START_SECONDS = 300
+FIRST_REQUEST_SECONDS = 5  # whoever holds the port may never answer; then our server has ended meanwhile
 REQUEST_SECONDS = 120
 KERNEL_SECONDS = 240
 STOP_SECONDS = 60
@@ -51,30 +52,31 @@ class Lab:
                 start_new_session=True,
             )
 
-    def status_of(self, path: str, *, token: bool = True, method: str = "GET") -> int:
-        """The HTTP status; 0 when nothing listens."""
+    def status_of(self, path: str, *, token: bool = True, method: str = "GET", timeout: float = REQUEST_SECONDS) -> int:
+        """The HTTP status; 0 when nothing answers."""
         try:
-            return int(self._open(path, token, method).status)
+            with self._open(path, token=token, method=method, timeout=timeout) as answer:
+                return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
         except (urllib.error.URLError, ConnectionError, TimeoutError, socket.timeout):  # noqa: UP041  (3.8)
             return 0
 
     def post(self, path: str) -> Any:
-        with self._open(path, True, "POST") as answer:
+        with self._open(path, token=True, method="POST", timeout=REQUEST_SECONDS) as answer:
             return json.load(answer)
 
-    def _open(self, path: str, token: bool, method: str) -> Any:
+    def _open(self, path: str, *, token: bool, method: str, timeout: float) -> Any:
         headers = {"Authorization": f"token {self.token}"} if token else {}
         data = b"{}" if method == "POST" else None
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data=data, headers=headers, method=method)
-        return NO_PROXY.open(request, timeout=REQUEST_SECONDS)
+        return NO_PROXY.open(request, timeout=timeout)
 
     def wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None:
-            if self.status_of("/api/status"):
+            if self.status_of("/api/status", timeout=FIRST_REQUEST_SECONDS):
                 return
             if time.monotonic() > deadline:
                 self.fail(f"expected jupyter lab to answer within {START_SECONDS} s; it is silent")
