@@ -33,10 +33,10 @@ done
 exit 41
 """
 
-# The package cache lies beside the environment, so that packages are linked and not copied, and goes away with the
-# script: what `conda clean -afy` would do. HOME is temporary, so that no home in the image gets caches, and no
-# .condarc or pip.conf of an account has a say. conda-meta/image-baker says what the environment was made from (no
-# .json, which conda would take for a package). Exit codes of its own: 40 no conda, 42 same environment, 43 another.
+# Packages are linked out of the package cache, not copied; it goes away with the script, as by `conda clean -afy`.
+# HOME is temporary, so that no home in the image gets caches, and no .condarc or pip.conf of an account has a say.
+# conda-meta/image-baker says what the environment was made from (no .json, which conda would take for a package).
+# Exit codes of its own: 40 no conda, 42 same environment, 43 another.
 _CREATE = r"""
 set -eu
 umask 022
@@ -49,7 +49,7 @@ if [ -e "$target" ]; then
 fi
 mkdir -p "$prefix/envs"
 work=$(mktemp -d /var/tmp/conda-environment.XXXXXX)
-cache=$(mktemp -d "$prefix/envs/.packages.XXXXXX")
+cache=$prefix/pkgs
 made=
 trap 'rm -rf "$folder" "$work" "$cache" "$file"; [ -n "$made" ] || rm -rf "$target"' EXIT
 trap 'exit 143' HUP INT TERM

@@ -45,10 +45,15 @@ def put_public_address_back(target, mirror, public):
 def explicit(records):
     needs = {name: [word.split()[0] for word in record.get("depends", ())] for name, record in records.items()}
     graph = {name: sorted(set(needs[name]) & set(records)) for name in sorted(records)}
-    try:
-        order = list(graphlib.TopologicalSorter(graph).static_order())
-    except graphlib.CycleError:
-        order = list(graph)  # some packages of old need each other
+    if "python" in graph:  # conda lets python need pip, which needs python
+        graph["python"] = [name for name in graph["python"] if name != "pip"]
+    order = None
+    while order is None:
+        try:
+            order = list(graphlib.TopologicalSorter(graph).static_order())
+        except graphlib.CycleError as circle:  # some packages of old need each other
+            needed, needing = circle.args[1][:2]
+            graph[needing].remove(needed)
     return [records[name]["url"] + "#" + records[name].get("md5", "") for name in order]
 
 

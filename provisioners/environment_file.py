@@ -140,7 +140,7 @@ def _from_lock(path: str, document: Mapping[str, Any], platform: str) -> CondaIn
             details=(("platforms in it", ", ".join(known) or "none"),),
             hint=f"conda-lock lock --platform {platform}",
         )
-    conda = _in_order(path, [package for package in here if package["manager"] == "conda"])
+    conda = _in_order([package for package in here if package["manager"] == "conda"])
     pip = [package for package in here if package["manager"] == "pip"]
     lines = [f"# {PurePosixPath(path).name} for {platform}", "@EXPLICIT", *map(_explicit_line, conda)]
     return CondaInput(
@@ -154,14 +154,18 @@ def _is_main(package: Mapping[str, Any]) -> bool:
     return not package.get("optional") and package.get("category", "main") == "main"
 
 
-def _in_order(path: str, packages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _in_order(packages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Dependencies first: from an explicit list conda links packages in the order of the list."""
     by_name = {package["name"]: package for package in packages}
     graph = {name: [d for d in package.get("dependencies") or () if d in by_name] for name, package in by_name.items()}
-    try:
-        return [by_name[name] for name in TopologicalSorter(graph).static_order()]
-    except CycleError as error:
-        raise StepError(f"{path}: packages depend on each other in a circle: {' -> '.join(error.args[1])}") from error
+    if "python" in graph:  # conda lets python need pip, which needs python
+        graph["python"] = [name for name in graph["python"] if name != "pip"]
+    while True:
+        try:
+            return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+        except CycleError as circle:  # some packages of old need each other
+            needed, needing = circle.args[1][:2]
+            graph[needing].remove(needed)
 
 
 def _explicit_line(package: Mapping[str, Any]) -> str:

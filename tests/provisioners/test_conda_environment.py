@@ -66,8 +66,8 @@ def exists(remote: MachineRemote, path: str) -> bool:
 
 
 def leftovers(remote: MachineRemote, prefix: str) -> str:
-    folders = f"/var/tmp /run/baker/steps /root/.conda {prefix}/envs"
-    return remote.run(f"ls -A {folders} 2>/dev/null | grep -e conda -e packages || true", sudo=True).stdout.strip()
+    folders = f"/var/tmp /run/baker/steps /root/.conda {prefix}"
+    return remote.run(f"ls -A {folders} 2>/dev/null | grep -e conda -e pkgs || true", sudo=True).stdout.strip()
 
 
 def test_it_is_a_step_all_of_whose_fields_count() -> None:

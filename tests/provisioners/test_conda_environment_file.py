@@ -137,11 +137,15 @@ def test_a_broken_file_is_named(text: str, complaint: str) -> None:
     assert caught.value.summary.startswith("binder/environment.yml")
 
 
-def test_locks_that_go_in_circles_are_refused() -> None:
-    package = "{{name: {}, manager: conda, platform: linux-64, dependencies: {{{}: ''}}, url: u, hash: {{}}}}"
-    text = f"metadata: {{}}\npackage: [{package.format('a', 'b')}, {package.format('b', 'a')}]"
-    with pytest.raises(StepError, match="in a circle"):
-        read(text, "conda-lock.yml")
+def test_packages_that_need_each_other_are_listed_python_before_pip() -> None:
+    needs = {"pip": ["python"], "a": ["b", "pip"], "python": ["pip"], "b": ["a"]}
+    package = {"manager": "conda", "platform": "linux-64", "hash": {}}
+    packages = [
+        package | {"name": name, "url": name, "dependencies": dict.fromkeys(n, "")} for name, n in needs.items()
+    ]
+    lines = read(yaml.safe_dump({"metadata": {}, "package": packages}), "conda-lock.yml").text.splitlines()
+    assert sorted(lines[2:]) == ["a", "b", "pip", "python"]
+    assert lines.index("python") < lines.index("pip") < lines.index("a")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,12 @@ def test_only_what_conda_does_not_own_is_pips(environment: Path) -> None:
 
 def test_packages_that_need_each_other_are_listed_all_the_same(environment: Path) -> None:
     _package(environment, "libblas", ["numpy"])
-    assert len(run(str(environment), MIRROR, PUBLIC, "")["explicit"]) == 4
+    _package(environment, "python", ["pip"])
+    _package(environment, "pip", ["python"])
+    listed = [line.rsplit("#md5of", 1)[1] for line in run(str(environment), MIRROR, PUBLIC, "")["explicit"]]
+    assert sorted(listed) == ["libblas", "numpy", "pip", "python", "xarray"]
+    assert listed.index("python") < listed.index("pip")
+    assert listed.index("numpy") < listed.index("xarray")
 
 
 def test_the_kernel_has_the_name_and_the_python_of_the_environment_wherever_jupyter_lives(environment: Path) -> None:
