@@ -212,5 +212,8 @@ def _sftp_mirror(value: object, where: str) -> SftpMirror:
 
 
 def _host_and_port(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 22}"
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname}:{parts.port or 22}"
+    except ValueError as error:
+        raise RecipeError(f"{url} is not an address: {error}") from error

@@ -42,7 +42,7 @@ def _table(images: tuple[Artifact, ...]) -> list[str]:
             image.builder,
             image.created,
             size(image.size_bytes) if image.size_bytes is not None else "",
-            image.labels.get("verified", ""),
+            f"unreadable: {image.labels['problem']}" if "problem" in image.labels else image.labels.get("verified", ""),
             image.id,
         )
         for image in images

@@ -44,6 +44,11 @@ examples:
   bake recipes/ocean.py --on qemu          bake on this one
   bake plan recipes/ocean.py               look before you bake
   image=$(bake recipes/ocean.py | tail -1) use the image in a script
+
+exit codes:
+  0 ok   2 recipe or usage   3 builder not installed   4 builder failed   5 out of reach
+  6 a step failed   7 checks failed   8 something could not be removed   9 seal refused
+  11 --timeout   129, 130, 143 stopped by a signal   1 a bug of the baker
 """
 
 

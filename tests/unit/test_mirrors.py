@@ -130,3 +130,9 @@ def test_what_is_not_a_mirrors_file_says_where(document: dict[str, Any], said: s
     with pytest.raises(RecipeError, match=said) as caught:
         parse_mirrors(document, "m.toml")
     assert caught.value.summary.startswith("m.toml")
+
+
+@pytest.mark.parametrize("url", ["sftp://data.example:port/x", "sftp://[::1/x"])
+def test_an_address_that_is_none_is_the_recipes_fault(url: str) -> None:
+    with pytest.raises(RecipeError, match="is not an address"):
+        _url(_parse(ALL), "sftp", url)
