@@ -23,7 +23,7 @@ _INPUTS: Mapping[str, tuple[str, ...]] = {
     "tools": ("requirements.txt",),
     "channel": (
         "requirements.txt", "names.py", "making/channel.txt", "making/channel.py", "making/conda_package.py",
-        "making/wheels.py", "making/debian_python.py", "making/genuine_conda.py",
+        "making/package_writer.py", "making/wheels.py", "making/debian_python.py", "making/genuine_conda.py",
     ),
     "installer": ("names.py", "making/installer.py", "making/installer_header.sh"),
     "dataset": ("requirements.txt", "names.py", "making/dataset.py"),

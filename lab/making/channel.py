@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.making import debian_python, genuine_conda, wheels
-from lab.making.conda_package import SITE_PACKAGES, CondaPackage, missing_dependencies, write_index, write_package
+from lab.making.conda_package import SITE_PACKAGES, CondaPackage, missing_dependencies
+from lab.making.package_writer import write_index, write_package
 from lab.names import CHANNEL
 
 SUBDIR = "linux-64"
