@@ -18,4 +18,5 @@ def main(names: list[str]) -> None:
         sys.exit("\n".join(failures))
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

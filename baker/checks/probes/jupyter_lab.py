@@ -162,4 +162,5 @@ def main(prefix: str, port: int) -> None:
             lab.kill()
 
 
-main(sys.argv[1], int(sys.argv[2]))
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

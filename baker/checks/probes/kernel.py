@@ -34,4 +34,5 @@ def main(name: str) -> None:
         sys.exit(f"expected kernel {name!r} to compute 1+1 = 2; saw status {status!r}, results {results!r}")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -20,7 +20,7 @@ from baker.recipe import Check
 from baker.remote import MachineRemote
 from baker.testing.sandbox import Sandbox
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.lab, pytest.mark.xdist_group("jupyter")]
 
 PREFIX = "/opt/jupyter"
 NOTEBOOKS = "/srv/notebooks"

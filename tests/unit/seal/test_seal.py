@@ -17,7 +17,7 @@ from baker.seal import seal
 from baker.seal.scrub import SCRUBS
 from baker.testing.sandbox import Sandbox
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("seal")]
 
 MakeRemote = Callable[..., MachineRemote]
 
