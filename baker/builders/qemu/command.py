@@ -123,8 +123,8 @@ def check_command(path: Path) -> tuple[str, ...]:
 
 
 def info_command(path: Path) -> tuple[str, ...]:
-    """Describe a disk file as JSON."""
-    return ("qemu-img", "info", "--output=json", "-f", "qcow2", str(path))
+    """Describe a disk file as JSON, also while a machine uses it."""
+    return ("qemu-img", "info", "-U", "--output=json", "-f", "qcow2", str(path))
 
 
 def _value(path: Path) -> str:

@@ -1,9 +1,9 @@
 """Starts a machine: its folder, disks, keys, seed and process, each with its undo registered before it is made."""
 
 import contextlib
+import shlex
 import shutil
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +12,15 @@ from baker.builders.qemu.capture import NamedDisk
 from baker.builders.qemu.command import DiskFile, Hardware, qemu_command
 from baker.builders.qemu.errors import explain, explaining
 from baker.builders.qemu.firmware import Firmware
-from baker.builders.qemu.image import ROOT_DISK
-from baker.builders.qemu.machine import DescribeImage, MachineParts, QemuMachine, ssh_port
+from baker.builders.qemu.machine import Started, ssh_port
 from baker.builders.qemu.monitor import Monitor, MonitorError
 from baker.builders.qemu.process import ChildProcess
 from baker.builders.qemu.seed import Seed, write_seed
 from baker.cleanup import CleanupStack
 from baker.errors import LaunchError
-from baker.events import Emit
 from baker.home import Home
 from baker.keys import new_key_pair
-from baker.ports import Address, Clock, RunInfo
+from baker.ports import Address, KeyPair, RunInfo
 
 LOOPBACK = "127.0.0.1"
 _EXIT_SECONDS = 2.0
@@ -50,72 +48,44 @@ class Launch:
     firmware: Firmware
     disks: tuple[NewDisk, ...]
 
+    @property
+    def serial_log_name(self) -> str:
+        """In the run's folder; both machines of a run have one."""
+        return "serial.log" if self.label == "bake" else f"serial-{self.label}.log"
 
-def launch(
-    launch: Launch,
-    *,
-    home: Home,
-    describe: DescribeImage,
-    power_off_seconds: float,
-    cleanup: CleanupStack,
-    emit: Emit,
-    clock: Clock,
-) -> QemuMachine:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """What a machine is made of, in its work folder; and the keys that are nowhere else."""
+
+    disks: tuple[NamedDisk, ...]
+    seed: Path
+    firmware_variables: Path
+    serial_log: Path
+    user_key: KeyPair
+    host_key: KeyPair
+
+
+def launch(launch: Launch, home: Home, cleanup: CleanupStack) -> Started:
     """Start it, and return as soon as QEMU runs. LaunchError, BuilderError, DiskFullError, BuilderUnavailableError."""
     name = f"bake-{launch.run.run_id}"
     folder = _work_folder(home, cleanup)
-    user_key, host_key = new_key_pair(f"{name} login"), new_key_pair(f"{name} host")
     with explaining("preparing the machine's files", LaunchError):
-        disks = tuple(_make_disk(disk, folder) for disk in launch.disks)
-        seed = Seed(
-            instance_id=f"{launch.run.run_id}-{launch.label}",
-            host_name=f"{launch.label}-{folder.name}",
-            login_user=launch.login_user,
-            user_key=user_key.public,
-            host_key=host_key,
-        )
-        write_seed(seed, folder / "seed.iso")
-        shutil.copyfile(launch.firmware.variables, folder / "firmware-variables.fd")
-        serial_log = launch.run.run_dir / ("serial.log" if launch.label == "bake" else f"serial-{launch.label}.log")
-        serial_log.touch(mode=0o600)
+        files = _make_files(launch, folder)
     ours, theirs = socket.socketpair()
     monitor = Monitor(ours)
     cleanup.enter(contextlib.closing(monitor), "the machine's monitor")
     with theirs:
-        hardware = Hardware(
-            process_name=name,
-            memory_mib=launch.memory_mib,
-            cpus=launch.cpus,
-            accelerator=launch.accelerator,
-            firmware_code=launch.firmware.code,
-            firmware_variables=folder / "firmware-variables.fd",
-            disks=tuple(DiskFile(serial=disk.name, path=disk.path) for disk in disks),
-            seed=folder / "seed.iso",
-            serial_log=serial_log,
-            qmp_fd=theirs.fileno(),
-        )
-        process = _start(hardware, folder, cleanup)
-    return QemuMachine(
-        MachineParts(
-            id=name,
-            address=Address(
-                host=LOOPBACK,
-                port=_opened(monitor, process),
-                user=launch.login_user,
-                key=user_key,
-                host_key=host_key.public,
-            ),
-            process=process,
-            monitor=monitor,
-            serial_log=serial_log,
-            disks=disks,
-            device_paths=_device_paths(disks),
-            images=home.images,
-            describe=describe,
-            emit=emit,
-            clock=clock,
-            power_off_seconds=power_off_seconds,
-        )
+        process = _start(_hardware(launch, name, files, theirs), folder, cleanup)
+    address = Address(
+        host=LOOPBACK,
+        port=_greeted(monitor, process),
+        user=launch.login_user,
+        key=files.user_key,
+        host_key=files.host_key.public,
+    )
+    return Started(
+        id=name, address=address, process=process, monitor=monitor, serial_log=files.serial_log, disks=files.disks
     )
 
 
@@ -127,9 +97,34 @@ def _work_folder(home: Home, cleanup: CleanupStack) -> Path:
             if folder.exists():
                 shutil.rmtree(folder)
 
-        cleanup.acquire("work folder", folder.name, str(folder.parent), undo=remove, remove_hint=f"rm -r {folder}")
+        remove_hint = f"rm -r {shlex.quote(str(folder))}"
+        cleanup.acquire("work folder", folder.name, str(folder.parent), undo=remove, remove_hint=remove_hint)
         folder.mkdir(mode=0o700)
     return folder
+
+
+def _make_files(launch: Launch, folder: Path) -> _Files:
+    """All that QEMU needs; OSError when a file cannot be written."""
+    name = f"bake-{launch.run.run_id}"
+    files = _Files(
+        disks=tuple(_make_disk(disk, folder) for disk in launch.disks),
+        seed=folder / "seed.iso",
+        firmware_variables=folder / "firmware-variables.fd",
+        serial_log=launch.run.run_dir / launch.serial_log_name,
+        user_key=new_key_pair(f"{name} login"),
+        host_key=new_key_pair(f"{name} host"),
+    )
+    seed = Seed(
+        instance_id=f"{launch.run.run_id}-{launch.label}",
+        host_name=f"{launch.label}-{folder.name}",
+        login_user=launch.login_user,
+        user_key=files.user_key.public,
+        host_key=files.host_key,
+    )
+    write_seed(seed, files.seed)
+    shutil.copyfile(launch.firmware.variables, files.firmware_variables)
+    files.serial_log.touch(mode=0o600)
+    return files
 
 
 def _make_disk(disk: NewDisk, folder: Path) -> NamedDisk:
@@ -141,20 +136,31 @@ def _make_disk(disk: NewDisk, folder: Path) -> NamedDisk:
     return NamedDisk(name=disk.name, path=path)
 
 
-def _start(hardware: Hardware, folder: Path, cleanup: CleanupStack) -> ChildProcess:
-    process = ChildProcess(qemu_command(hardware), stderr_path=folder / "qemu.stderr")
-    cleanup.acquire(
-        "qemu process",
-        hardware.process_name,
-        str(folder),
-        undo=process.end,
-        remove_hint=f"pkill -KILL -f '{hardware.process_name}.*{folder.name}'",
+def _hardware(launch: Launch, name: str, files: _Files, qmp: socket.socket) -> Hardware:
+    return Hardware(
+        process_name=name,
+        memory_mib=launch.memory_mib,
+        cpus=launch.cpus,
+        accelerator=launch.accelerator,
+        firmware_code=launch.firmware.code,
+        firmware_variables=files.firmware_variables,
+        disks=tuple(DiskFile(serial=disk.name, path=disk.path) for disk in files.disks),
+        seed=files.seed,
+        serial_log=files.serial_log,
+        qmp_fd=qmp.fileno(),
     )
+
+
+def _start(hardware: Hardware, folder: Path, cleanup: CleanupStack) -> ChildProcess:
+    name = hardware.process_name
+    process = ChildProcess(qemu_command(hardware), stderr_path=folder / "qemu.stderr")
+    remove_hint = f"pkill -KILL -f {shlex.quote(f'{name}.*{folder.name}')}"
+    cleanup.acquire("qemu process", name, str(folder), undo=process.end, remove_hint=remove_hint)
     process.start(pass_fds=(hardware.qmp_fd,))
     return process
 
 
-def _opened(monitor: Monitor, process: ChildProcess) -> int:
+def _greeted(monitor: Monitor, process: ChildProcess) -> int:
     """Greet QEMU, and learn the port of the machine's SSH."""
     try:
         monitor.open()
@@ -163,8 +169,3 @@ def _opened(monitor: Monitor, process: ChildProcess) -> int:
         exit_code = process.wait(_EXIT_SECONDS)
         what = f"QEMU exited with {exit_code}" if exit_code is not None else f"QEMU does not answer: {error}"
         raise explain(process.stderr(), otherwise=LaunchError, summary=f"the machine did not start: {what}") from error
-
-
-def _device_paths(disks: tuple[NamedDisk, ...]) -> Mapping[str, str]:
-    """Where udev puts each disk by its serial, which is the disk's name in the recipe."""
-    return {disk.name: f"/dev/disk/by-id/virtio-{disk.name}" for disk in disks if disk.name != ROOT_DISK}

@@ -34,8 +34,8 @@ DescribeImage = Callable[[str, Mapping[str, str]], Describe]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineParts:
-    """What a machine is made of. `disks` begin with the root disk; `device_paths` are the recipe's alone."""
+class Started:
+    """A QEMU that runs, and what there is to know of it. `disks` begin with the one that boots."""
 
     id: str
     address: Address
@@ -43,33 +43,41 @@ class MachineParts:
     monitor: Monitor
     serial_log: Path
     disks: tuple[NamedDisk, ...]
-    device_paths: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capturing:
+    """How a machine becomes an image: in which folder, described how, and how long it may take to switch itself off."""
+
     images: Path
     describe: DescribeImage
-    emit: Emit
-    clock: Clock
     power_off_seconds: float = POWER_OFF_SECONDS
 
 
 class QemuMachine:
     """A running machine; its lifetime is that of the context which made it."""
 
-    def __init__(self, parts: MachineParts) -> None:
-        self._parts = parts
-        self._process = parts.process
-        self._monitor = parts.monitor
+    def __init__(self, started: Started, capturing: Capturing, *, emit: Emit, clock: Clock) -> None:
+        self._started = started
+        self._capturing = capturing
+        self._emit = emit
+        self._clock = clock
+        self._process = started.process
+        self._monitor = started.monitor
 
     @property
     def id(self) -> str:
-        return self._parts.id
+        return self._started.id
 
     @property
     def address(self) -> Address:
-        return self._parts.address
+        return self._started.address
 
     @property
     def disks(self) -> Mapping[str, str]:
-        return self._parts.device_paths
+        """Where udev puts each by its serial, which is its name in the recipe."""
+        _root, *data = self._started.disks
+        return {disk.name: f"/dev/disk/by-id/virtio-{disk.name}" for disk in data}
 
     def check_alive(self) -> None:
         """MachineDiedError when it has ended; DiskFullError when QEMU stopped it because the host's disk is full."""
@@ -78,13 +86,13 @@ class QemuMachine:
         self._raise_for_stopped(events)
         if exit_code is not None:
             raise MachineDiedError(
-                f"the machine ended unexpectedly: {_why_ended(exit_code, events)}", details=self._last_words()
+                f"the machine ended unexpectedly: {why_ended(exit_code, events)}", details=self._last_words()
             )
 
     def diagnose(self) -> str:
         """Whether it runs, and the last lines of its console and of QEMU."""
         exit_code = self._process.poll()
-        state = "is running" if exit_code is None else f"has ended: {_why_ended(exit_code, self._monitor.events())}"
+        state = "is running" if exit_code is None else f"has ended: {why_ended(exit_code, self._monitor.events())}"
         return "\n".join([f"the machine {state}", *(f"{label}:\n{text}" for label, text in self._last_words())])
 
     def finalize(self, remote: Remote) -> None:
@@ -92,15 +100,15 @@ class QemuMachine:
         result = remote.run(_FINALIZE, sudo=True, check=False)
         if result.exit_code:
             text = f"the disks could not be trimmed, so the image may be larger than it need be: {result.stderr}"
-            self._parts.emit(OutputLine(stream="note", text=text.strip()))
+            self._emit(OutputLine(stream="note", text=text.strip()))
 
     def capture(self, name: str, labels: Mapping[str, str]) -> Artifact:
         """Switch the machine off as its power button would, and make its disks the image `name`."""
-        refuse_name(self._parts.images, name)
+        images = self._capturing.images
+        refuse_name(images, name)
         self.check_alive()
         self._power_off()
-        describe = self._parts.describe(name, labels)
-        return write_image(self._parts.images, name, self._parts.disks, describe, self._parts.emit)
+        return write_image(images, name, self._started.disks, self._capturing.describe(name, labels), self._emit)
 
     def kill(self) -> None:
         """End it at once, in any state. Its disks are then fit for nothing."""
@@ -108,14 +116,14 @@ class QemuMachine:
 
     def _power_off(self) -> None:
         """Press the power button until the machine is off. CaptureError when it does not switch itself off in time."""
-        clock = self._parts.clock
-        deadline = clock.monotonic() + self._parts.power_off_seconds
+        clock, patience = self._clock, self._capturing.power_off_seconds
+        deadline = clock.monotonic() + patience
         next_press = clock.monotonic()
         while (exit_code := self._process.poll()) is None:
             self._raise_for_stopped(self._monitor.events())
             if clock.monotonic() >= deadline:
                 raise CaptureError(
-                    f"the machine did not switch itself off within {self._parts.power_off_seconds:.0f} s",
+                    f"the machine did not switch itself off within {patience:.0f} s",
                     details=self._last_words(),
                     hint="a service may hang while it is stopped: see the serial log",
                 )
@@ -126,7 +134,7 @@ class QemuMachine:
         events = self._monitor.events()
         if exit_code != 0 or _shutdown_reason(events) != "guest-shutdown":
             raise CaptureError(
-                f"the machine did not end by a clean poweroff: {_why_ended(exit_code, events)}",
+                f"the machine did not end by a clean poweroff: {why_ended(exit_code, events)}",
                 details=self._last_words(),
             )
 
@@ -151,9 +159,9 @@ class QemuMachine:
 
     def _last_words(self) -> tuple[tuple[str, str], ...]:
         said = (
-            ("last lines of the console", tail(_end_of(self._parts.serial_log))),
+            ("last lines of the console", tail(_end_of(self._started.serial_log))),
             ("QEMU said", tail(self._process.stderr())),
-            ("serial log", str(self._parts.serial_log)),
+            ("serial log", str(self._started.serial_log)),
         )
         return tuple((label, text) for label, text in said if text)
 
@@ -172,7 +180,8 @@ def _shutdown_reason(events: tuple[MonitorEvent, ...]) -> str | None:
     return reasons[-1] if reasons else None
 
 
-def _why_ended(exit_code: int, events: tuple[MonitorEvent, ...]) -> str:
+def why_ended(exit_code: int, events: tuple[MonitorEvent, ...]) -> str:
+    """What a person needs to know of an end: by the exit code, and by what QEMU told of it before."""
     if exit_code == -signal.SIGKILL:
         return "QEMU was killed (the kernel does that, too, when memory runs out)"
     if exit_code < 0:

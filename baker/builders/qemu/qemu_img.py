@@ -62,8 +62,8 @@ def _run(
             child.start()
             for part in _parts(child):
                 printed.append(part)
-                if found := _PERCENT.search(part):
-                    on_percent(float(found[1]))
+                if found := _PERCENT.findall(part):
+                    on_percent(float(found[-1]))
             exit_code = child.wait()
         finally:
             child.end()

@@ -1,5 +1,6 @@
 """Parts for tests of the QEMU builder: real QEMU processes, most of them without a guest."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from baker.builders.qemu import qemu_img
+from baker.builders.qemu.accelerator import Accelerator
+from baker.builders.qemu.builder import QemuBuilder
+from baker.builders.qemu.sources import PreparedSource
 from baker.events import Event
 from baker.home import Home
 from baker.ports import RunInfo
 
 GIB = 1 << 30
-EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "max")
 
 
 @dataclass
@@ -31,6 +34,11 @@ class Events:
 
     def of(self, kind: type) -> list[Event]:
         return [event for event in self.seen if isinstance(event, kind)]
+
+
+@pytest.fixture
+def make_events() -> Callable[..., Events]:
+    return Events
 
 
 @pytest.fixture
@@ -71,14 +79,30 @@ def blank_disk(tmp_path: Path) -> Path:
     return path
 
 
-def processes_with(word: str) -> list[int]:
-    """Pids of running processes that have `word` in their command line (zombies have none)."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if word.encode() in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-            except OSError:
-                continue
-    return found
+@pytest.fixture
+def qemu(home: Home, blank_disk: Path) -> QemuBuilder:
+    """The builder, with a source image that is there at once and nothing boots from."""
+
+    def prepare(*_: object, **__: object) -> PreparedSource:
+        return PreparedSource(path=blank_disk, digest="d" * 64, made=0.0, description="nothing")
+
+    def choose(*_: object, **__: object) -> Accelerator:
+        return Accelerator(name="tcg", qemu_arguments=("-accel", "tcg", "-cpu", "max"), warning="slow")
+
+    return QemuBuilder(home=lambda: home, prepare_source=prepare, choose_accelerator=choose, power_off_seconds=1.0)
+
+
+@pytest.fixture
+def processes_with() -> Callable[[str], list[int]]:
+    """Pids of running processes that have a word in their command line (a zombie has none)."""
+
+    def find(word: str) -> list[int]:
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and int(folder.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if word.encode() in (folder / "cmdline").read_bytes():
+                        found.append(int(folder.name))
+        return found
+
+    return find

@@ -1,0 +1,169 @@
+"""The QEMU builder: temporary virtual machines on this host, and the images made of them.
+
+This module is the lifetimes: each context here owns all that it makes, and leaves nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from baker.artifact import Artifact
+from baker.builders.qemu import accelerator, conditions, diagnosis, qemu_img, sources
+from baker.builders.qemu.accelerator import Accelerator
+from baker.builders.qemu.capture import Describe
+from baker.builders.qemu.errors import explaining
+from baker.builders.qemu.firmware import find_firmware
+from baker.builders.qemu.image import ROOT_DISK, Image, ImageDisk, find_images, read_image
+from baker.builders.qemu.launch import Launch, NewDisk, launch
+from baker.builders.qemu.machine import POWER_OFF_SECONDS, Capturing, DescribeImage, QemuMachine
+from baker.builders.qemu.sources import PreparedSource
+from baker.builders.qemu.spec import Qemu
+from baker.cleanup import CleanupStack
+from baker.clock import SystemClock
+from baker.errors import BuilderError, LaunchError
+from baker.events import Emit, FactRecorded, Notice
+from baker.home import Home
+from baker.plan import Plan
+from baker.ports import Clock, Finding, Problem, RunInfo
+from baker.recipe import Disk
+
+GIB = 1 << 30
+ARCHITECTURE = "x86_64"
+VISITOR = "visitor"
+"""Who logs in to a machine started from an image: not the account that baked it, as whoever uses it will not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QemuBuilder:
+    """Machines on this host. The fields are for tests; a bake uses them as they are."""
+
+    kind: ClassVar[str] = "qemu"
+    baking_host: ClassVar[str] = "10.0.2.2"
+    """As QEMU's user networking calls this host."""
+
+    home: Callable[[], Home] = Home.from_environment
+    prepare_source: Callable[..., PreparedSource] = sources.prepare
+    choose_accelerator: Callable[..., Accelerator] = accelerator.choose
+    clock: Clock = field(default_factory=SystemClock)
+    power_off_seconds: float = POWER_OFF_SECONDS
+
+    def check(self, spec: Qemu) -> tuple[Problem, ...]:
+        """What is wrong with the spec itself."""
+        return tuple(conditions.spec_problems(spec))
+
+    def preflight(self, plan: Plan) -> tuple[Problem, ...]:
+        """What this host lacks. BuilderUnavailableError when programs or the firmware are not installed."""
+        spec = _qemu_spec(plan)
+        sources.require_installed(sources.missing_tools(spec.source))
+        return (*conditions.disk_problems(plan.disks), *conditions.host_problems(spec, self.home().path))
+
+    @contextmanager
+    def machine(self, spec: Qemu, disks: tuple[Disk, ...], run: RunInfo, emit: Emit) -> Iterator[QemuMachine]:
+        """A machine from the source image, with empty disks. Entering returns once QEMU runs."""
+        home = self.home()
+        source = self.prepare_source(spec.source, home, refresh=run.refresh, emit=emit)
+        emit(FactRecorded(source="launch", name="source image", value=source.digest))
+        root = NewDisk(name=ROOT_DISK, backing=source.path, size_bytes=_root_size(spec, source.path))
+        data = tuple(NewDisk(name=disk.name, size_bytes=disk.size_gib * GIB) for disk in disks)
+        request = Launch(
+            label="bake",
+            run=run,
+            login_user=spec.login_user,
+            memory_mib=spec.memory_mib,
+            cpus=spec.cpus,
+            accelerator=self._accelerator(spec.accelerator, home, emit),
+            firmware=find_firmware(),
+            disks=(root, *data),
+        )
+        with CleanupStack(emit, self.clock) as cleanup:
+            yield self._launched(request, source.digest, home, cleanup, emit)
+
+    @contextmanager
+    def launch_image(self, artifact: Artifact, run: RunInfo, emit: Emit) -> Iterator[QemuMachine]:
+        """A machine from an image, which stays as it is: all its disks under their names, and everything else new."""
+        home = self.home()
+        folder = Path(artifact.id)
+        image = read_image(folder)
+        request = Launch(
+            label="image",
+            run=run,
+            login_user=VISITOR,
+            memory_mib=image.memory_mib,
+            cpus=image.cpus,
+            accelerator=self._accelerator("auto", home, emit),
+            firmware=find_firmware(),
+            disks=tuple(
+                NewDisk(name=disk.name, backing=folder / disk.file, size_bytes=disk.virtual_size_bytes)
+                for disk in image.disks
+            ),
+        )
+        with CleanupStack(emit, self.clock) as cleanup:
+            yield self._launched(request, image.source_digest, home, cleanup, emit)
+
+    def images(self, location: str | None = None) -> tuple[Artifact, ...]:
+        """The images in a folder (None: in BAKER_HOME), newest last; one that cannot be read has a label `problem`."""
+        return find_images(self.home().images if location is None else Path(location))
+
+    def diagnose_host(self) -> Iterator[Finding]:
+        """For `bake doctor`: what is installed, and how fast machines will be."""
+        return diagnosis.findings(self.home())
+
+    def _launched(
+        self, request: Launch, source_digest: str, home: Home, cleanup: CleanupStack, emit: Emit
+    ) -> QemuMachine:
+        with explaining(f"making a folder in {home.path}", LaunchError):
+            capturing = Capturing(
+                images=home.images,
+                describe=self._describing(request, source_digest),
+                power_off_seconds=self.power_off_seconds,
+            )
+        return QemuMachine(launch(request, home, cleanup), capturing, emit=emit, clock=self.clock)
+
+    def _accelerator(self, wanted: str, home: Home, emit: Emit) -> tuple[str, ...]:
+        chosen = self.choose_accelerator(wanted, home, emit=emit)
+        emit(FactRecorded(source="launch", name="accelerator", value=chosen.name))
+        if chosen.warning:
+            emit(Notice(level="warning", text=chosen.warning))
+        return chosen.qemu_arguments
+
+    def _describing(self, request: Launch, source_digest: str) -> DescribeImage:
+        """What completes `image.json` for a machine, once its image has a name and its disks are written."""
+
+        def named(name: str, labels: Mapping[str, str]) -> Describe:
+            def describe(disks: tuple[ImageDisk, ...]) -> Image:
+                return Image(
+                    name=name,
+                    created=datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="seconds"),
+                    fingerprint=request.run.fingerprint,
+                    labels=dict(labels),
+                    source_digest=source_digest,
+                    architecture=ARCHITECTURE,
+                    firmware="uefi",
+                    memory_mib=request.memory_mib,
+                    cpus=request.cpus,
+                    disks=disks,
+                )
+
+            return describe
+
+        return named
+
+
+def _qemu_spec(plan: Plan) -> Qemu:
+    if not isinstance(plan.spec, Qemu):
+        raise TypeError(f"a plan for {plan.spec.kind} was handed to the qemu builder")
+    return plan.spec
+
+
+def _root_size(spec: Qemu, source: Path) -> int:
+    """Bytes. BuilderError when the source image does not fit: a disk can be made larger, never smaller."""
+    least = qemu_img.virtual_size(source)
+    if spec.disk_gib * GIB < least:
+        raise BuilderError(
+            f"the source image is larger than disk_gib={spec.disk_gib}",
+            hint=f"set disk_gib to {-(-least // GIB)} or more in the Qemu(...) of the recipe",
+        )
+    return spec.disk_gib * GIB
