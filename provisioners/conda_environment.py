@@ -40,7 +40,7 @@ exit 41
 _CREATE = r"""
 set -eu
 umask 022
-prefix=$1 target=$2 command=$3 file=$4 digest=$5 pip=$6 folder=$7
+prefix=$1 target=$2 command=$3 file=$4 digest=$5 pip=$6 folder=$7 channels=$8
 trap 'rm -rf "$folder"' EXIT
 [ -x "$prefix/bin/conda" ] || exit 40
 if [ -e "$target" ]; then
@@ -58,6 +58,8 @@ cat > "$file"
 export HOME="$work" TMPDIR="$work"
 export CONDA_PKGS_DIRS="$cache" CONDA_ALWAYS_YES=true CONDA_NUMBER_CHANNEL_NOTICES=0 CONDA_REGISTER_ENVS=false
 export PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# conda before 25.9 adds Anaconda's channels unless some are configured: where no .condarc does it, this does.
+if [ -n "$channels" ]; then export CONDA_CHANNELS="$channels"; fi
 case $command in
     environment) "$prefix/bin/conda" env create --quiet --prefix "$target" --file "$file" ;;
     explicit) "$prefix/bin/conda" create --quiet --prefix "$target" --file "$file" ;;
@@ -188,7 +190,8 @@ class CondaEnvironment:
             given = given.replace(f"{PUBLIC_CHANNELS}/", f"{_channel_alias(remote)}/")
         written = f"{folder}/.image-baker-environment.{'yml' if wanted.kind == 'environment' else 'txt'}"
         digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-        arguments = (self.prefix, target, wanted.kind, written, digest, pip_file, _FOLDER)
+        channels = ",".join(wanted.channels)
+        arguments = (self.prefix, target, wanted.kind, written, digest, pip_file, _FOLDER, channels)
         result = remote.run(("/bin/sh", "-c", _CREATE, "create", *arguments), sudo=True, check=False, stdin=given)
         if result.exit_code == 42:
             remote.say(f"{target} was made from the same file: nothing to do")

@@ -39,13 +39,14 @@ _PYPI_FILES = "https://files.pythonhosted.org/"
 class CondaInput:
     """What conda gets. `kind` says by which command; `text` is the file for it.
 
-    `name` is the environment's own, when the file says one. `pip_requirements` are what pip installs afterwards,
-    each complete with its sum, no dependencies resolved. `warnings` are for the log.
+    `name` is the environment's own, when the file says one; so are `channels`. `pip_requirements` are what pip
+    installs afterwards, each complete with its sum, no dependencies resolved. `warnings` are for the log.
     """
 
     kind: Literal["environment", "explicit"]
     text: str
     name: str | None = None
+    channels: tuple[str, ...] = ()
     pip_requirements: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -108,6 +109,7 @@ def _from_environment(path: str, document: Mapping[str, Any]) -> CondaInput:
         kind="environment",
         text=yaml.safe_dump(rendered, sort_keys=False, allow_unicode=True),
         name=str(name) if name is not None else None,
+        channels=tuple(kept),
         warnings=warnings,
     )
 

@@ -28,6 +28,7 @@ while [ $# -gt 0 ]; do case $1 in --prefix) target=$2 ;; --file) file=$2 ;; esac
 mkdir -p "$target/conda-meta" "$CONDA_PKGS_DIRS/a-1-0" "$HOME/.conda"
 touch "$HOME/.conda/environments.txt"
 cp "$file" "$target/given"
+printf '%s\n' "${CONDA_CHANNELS-none}" > "$target/channels"
 printf '%s\n' "$asked" > "$target/asked"
 ls -A "$(dirname "$file")" > "$target/beside"
 grep -q impossible "$file" && { echo "PackagesNotFoundError: impossible" >&2; exit 1; }
@@ -109,6 +110,7 @@ def test_the_file_makes_the_environment_that_it_names_and_nothing_else_stays(
     target = f"{prefix}/envs/ocean"
     assert remote.run(f"cat {target}/given").stdout == "channels:\n- conda-forge\ndependencies:\n- python\n"
     assert remote.run(f"cat {target}/asked").stdout.startswith(f"env create --quiet --prefix {target} --file ")
+    assert remote.run(f"cat {target}/channels").stdout == "conda-forge\n", "or old conda would add Anaconda's"
     assert leftovers(remote, prefix) == ""
     facts = {event.name: event.value for event in events if isinstance(event, FactRecorded)}
     assert facts == {"conda list --explicit --md5 (ocean)": f"{PUBLIC_CHANNELS}/conda-forge/noarch/a-1-0.conda#0a"}
