@@ -141,7 +141,9 @@ def used_and_sealed(machine: Sandbox, folder: Path) -> Sealed:
         as_root = remote.run("id -u; test -e /run/baker/mirrors && echo mirrors", sudo=True, check=False).stdout
         question = {
             "gone": [*planted_paths(), "/opt/conda/pkgs/numpy-1.0", "/home/baker", "/home/someone/.ssh/authorized_keys",
-                     "/var/log/service/old.log.1", "/var/spool/cron/crontabs/baker", "/etc/passwd-", "/etc/shadow-"],
+                     "/var/log/service/old.log.1", "/var/spool/cron/crontabs/baker", "/etc/passwd-", "/etc/shadow-",
+                     "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ecdsa_key.pub",
+                     "/etc/ssh/ssh_host_ed25519_key.pub"],
             "read": ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/sudoers.d/of-a-recipe", "/etc/machine-id",
                      "/root/.ssh/authorized_keys", "/etc/skel/kept", "/home/someone/file", "/opt/conda/pkgs/urls.txt",
                      "/opt/tool/pkgs/file", "/var/log/service/live.log"],
