@@ -16,7 +16,7 @@ import paramiko
 
 from baker.communicators.errors import FOREIGN_ERRORS, translated
 from baker.communicators.transport import KEEPALIVE_SECONDS, dial, new_transport
-from baker.errors import BakeError, ConnectionLostError, FetchError
+from baker.errors import ConnectionLostError, FetchError
 from baker.keys import fingerprint_of
 from baker.provisioner import SftpSource
 
@@ -44,17 +44,18 @@ def open_sftp(
     FetchError when the server cannot be reached, is not known, or refuses the login.
     """
     place = _parse(source.url)
-    accepted = _accepted_keys(place, host_key, known_hosts or Path.home() / ".ssh" / "known_hosts")
-    transport = _connect(place, accepted)
+    with _refusals(place):
+        accepted = _accepted_keys(place, host_key, known_hosts or Path.home() / ".ssh" / "known_hosts")
+        transport = _connect(place, accepted)
     try:
         with _refusals(place):
             _require_known(place, transport.get_remote_server_key(), accepted)
             _log_in(transport, source.user, password, private_key)
             transport.set_keepalive(KEEPALIVE_SECONDS)
-            client = paramiko.SFTPClient.from_transport(transport)
-        if client is None:
-            raise FetchError(f"{place.server} offers no sftp")
-        yield ParamikoReader(client, place)
+            channel = transport.open_session(timeout=_CONNECT_SECONDS)
+            channel.invoke_subsystem("sftp")
+            client = paramiko.SFTPClient(_QuietChannel(channel))  # type: ignore[arg-type]  # it asks for no more
+        yield ParamikoReader(client, channel, place)
     finally:
         transport.close()
 
@@ -72,28 +73,50 @@ class _Place:
         return f"{self.host}:{self.port}"
 
 
-class ParamikoReader:
-    """A `baker.ports.SftpReader`."""
+class _QuietChannel:
+    """A channel that takes what it cannot send: the dead connection is noticed by who reads the answer.
 
-    def __init__(self, client: paramiko.SFTPClient, place: _Place) -> None:
+    paramiko sends requests for reading ahead in a thread of its own, where an exception ends up as a traceback on
+    the terminal.
+    """
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self.recv = channel.recv
+        self.close = channel.close
+        self.get_name = channel.get_name
+
+    def send(self, data: bytes) -> int:
+        try:
+            return self._channel.send(data)
+        except FOREIGN_ERRORS:
+            return len(data)
+
+
+class ParamikoReader:
+    """A `baker.ports.SftpReader`. FetchError when the source does not exist."""
+
+    def __init__(self, client: paramiko.SFTPClient, channel: paramiko.Channel, place: _Place) -> None:
         self._client = client
+        self._channel = channel
         self._place = place
-        self._folder = PurePosixPath(place.path)  # what the listed paths are relative to
+        root = PurePosixPath(place.path)
+        with self._failures(str(root)):
+            self._status = client.stat(str(root))
+        self._is_folder = stat.S_ISDIR(self._status.st_mode or 0)
+        self._name = root.name
+        self._folder = root if self._is_folder else root.parent  # what the listed paths are relative to
 
     def files(self) -> Sequence[tuple[str, int]]:
         """See `baker.ports.SftpReader`. Links to files count as files; links to folders are not followed."""
-        root = self._folder
-        with _failures(self._client, self._place, str(root)):
-            status = self._client.stat(str(root))
-        if not stat.S_ISDIR(status.st_mode or 0):
-            self._folder = root.parent
-            return ((root.name, status.st_size or 0),)
-        return tuple(sorted(self._below(PurePosixPath())))
+        if self._is_folder:
+            return tuple(sorted(self._below(PurePosixPath())))
+        return ((self._name, self._status.st_size or 0),)
 
     def read(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """See `baker.ports.SftpReader`."""
         full_path = str(self._folder / path)
-        with _failures(self._client, self._place, full_path), self._client.open(full_path, "rb") as file:
+        with self._failures(full_path), self._client.open(full_path, "rb") as file:
             size = file.stat().st_size or 0
             while offset < size:
                 starts = range(offset, size, _CHUNK_BYTES)[:_CHUNKS_IN_FLIGHT]
@@ -106,7 +129,7 @@ class ParamikoReader:
 
     def _below(self, folder: PurePosixPath) -> Iterator[tuple[str, int]]:
         full_path = str(self._folder / folder)
-        with _failures(self._client, self._place, full_path):
+        with self._failures(full_path):
             entries = self._client.listdir_attr(full_path)
         for entry in entries:
             if "/" in entry.filename or entry.filename in (".", "..", ""):
@@ -117,7 +140,7 @@ class ParamikoReader:
             path = folder / entry.filename
             mode, size = entry.st_mode or 0, entry.st_size or 0
             if stat.S_ISLNK(mode):
-                with _failures(self._client, self._place, str(self._folder / path)):
+                with self._failures(str(self._folder / path)):
                     status = self._client.stat(str(self._folder / path))
                 if stat.S_ISDIR(status.st_mode or 0):
                     continue
@@ -126,6 +149,20 @@ class ParamikoReader:
                 yield from self._below(path)
             elif stat.S_ISREG(mode):
                 yield str(path), size
+
+    @contextmanager
+    def _failures(self, path: str) -> Iterator[None]:
+        """A refusal, or a connection that drops."""
+        server = self._place.server
+        try:
+            yield
+        except UnicodeDecodeError as error:
+            raise FetchError(f"{server}: a file name below {path} is not UTF-8") from error
+        except FOREIGN_ERRORS as error:
+            if isinstance(error, EOFError) or self._channel.closed:
+                raise translated(error, server, into=ConnectionLostError) from error
+            reason = str(error) or type(error).__name__
+            raise FetchError(f"{server} refuses {path}", details=(("reason", reason),)) from error
 
 
 def _parse(url: str) -> _Place:
@@ -149,14 +186,13 @@ def _accepted_keys(place: _Place, host_key: str | None, known_hosts: Path) -> tu
 def _connect(place: _Place, accepted: tuple[str, ...]) -> paramiko.Transport:
     types = {line.split()[0] for line in accepted}
     offered = (*(types - {"ssh-rsa"}), *(_RSA_SIGNATURES if "ssh-rsa" in types else ()))
-    with _refusals(place):
-        connection = dial(place.host, place.port, seconds=_CONNECT_SECONDS)
-        transport = new_transport(connection, host_key_types=offered, seconds=_CONNECT_SECONDS)
-        try:
-            transport.start_client(timeout=_CONNECT_SECONDS)
-        except BaseException:
-            transport.close()
-            raise
+    connection = dial(place.host, place.port, seconds=_CONNECT_SECONDS)
+    transport = new_transport(connection, host_key_types=offered, seconds=_CONNECT_SECONDS)
+    try:
+        transport.start_client(timeout=_CONNECT_SECONDS)
+    except BaseException:
+        transport.close()
+        raise
     return transport
 
 
@@ -204,22 +240,3 @@ def _refusals(place: _Place) -> Iterator[None]:
         yield
     except FOREIGN_ERRORS as error:
         raise translated(error, place.server, into=FetchError) from error
-
-
-@contextmanager
-def _failures(client: paramiko.SFTPClient, place: _Place, path: str) -> Iterator[None]:
-    """While connected: a refusal, or a connection that drops."""
-    try:
-        yield
-    except BakeError:
-        raise
-    except UnicodeDecodeError as error:
-        raise FetchError(f"{place.server}: a file name below {path} is not UTF-8") from error
-    except FOREIGN_ERRORS as error:
-        channel = client.get_channel()
-        lost = channel is None or channel.closed or not channel.get_transport().is_active()
-        if lost or isinstance(error, EOFError):
-            raise translated(error, place.server, into=ConnectionLostError) from error
-        raise FetchError(
-            f"{place.server} refuses {path}", details=(("reason", str(error) or type(error).__name__),)
-        ) from error

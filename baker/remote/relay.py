@@ -100,7 +100,7 @@ class Source:
         failures = 0
         for pause in pauses(0.2, 5.0):
             try:
-                for chunk in self._connected().read(path, offset=offset):
+                for chunk in self._connected(again=failures > 0).read(path, offset=offset):
                     failures = 0
                     offset += len(chunk)
                     yield chunk
@@ -115,9 +115,15 @@ class Source:
                     ) from error
             self.clock.sleep(pause)
 
-    def _connected(self) -> SftpReader:
+    def _connected(self, *, again: bool = False) -> SftpReader:
+        """The open server. When it was lost before (`again`), not being able to connect is the same loss still."""
         if self._reader is None:
-            self._reader = self._context.enter_context(self._open())
+            try:
+                self._reader = self._context.enter_context(self._open())
+            except FetchError as error:
+                if again:
+                    raise ConnectionLostError(error.summary, details=error.details, hint=error.hint) from error
+                raise
         return self._reader
 
     def _drop(self) -> None:
