@@ -2,7 +2,6 @@
 
 import contextlib
 import getpass
-import io
 import os
 import platform
 import secrets
@@ -25,7 +24,7 @@ from baker.communicators.sftp import open_sftp
 from baker.communicators.ssh import SshConnector
 from baker.engine import Parts, bake
 from baker.errors import BakeError, Interrupted, UsageError
-from baker.events import BakeFinished, Record
+from baker.events import BakeFinished, Emit, Record
 from baker.interrupts import Interrupts
 from baker.plan import Plan
 from baker.ports import Clock, RunInfo
@@ -35,6 +34,7 @@ from baker.reporters.console import Console
 from baker.reporters.jsonlog import JsonLog
 from baker.reporters.junit import JunitFile
 from baker.reporters.manifest_file import ManifestFile
+from baker.reporters.printed import PrintedLines
 from baker.reporters.screen import screen_for
 from baker.reporters.stream import EventStream, NamedSink
 from baker.reporters.textlog import text_log
@@ -77,41 +77,49 @@ def run_bake(request: BakeRequest) -> int:
 
     Errors before the first event are raised; later ones have been shown when this returns.
     """
-    output = sys.stdout
-    with contextlib.redirect_stdout(
-        sys.stderr or io.StringIO()
-    ):  # a recipe's or a check's print() is no result of ours
-        mirrors = read_mirrors(request.mirrors)
-        plan = plan_recipe(request.recipe, on=request.on, settings=request.settings)
-        builder = find_builder(plan.spec.kind)
-        clock, redactor, ending = SystemClock(), Redactor(), _Ending()
-        run = new_run(plan, request, clock)
-        with _sinks(run, clock, output if request.as_json else None) as sinks:
-            stream = EventStream([*sinks, NamedSink("ending", ending)], clock=clock, redactor=redactor)
-            try:
-                with Interrupts(timeout=request.timeout.seconds, limit_text=request.timeout.text) as interrupts:
-                    parts = Parts(
-                        builder=builder,
-                        connect=SshConnector(clock=clock),
-                        transfer=open_sftp,
-                        run_checks=run_checks,
-                        seal=seal,
-                        reach=partial(check_fetches, baking_host=builder.baking_host),
-                        vault=Vault(redactor),
-                        clock=clock,
-                        interrupts=interrupts,
-                    )
-                    artifact = bake(plan, parts, run, mirrors=mirrors, versions=_versions(), emit=stream.emit)
-            except (BakeError, Interrupted) as error:
-                if not ending.told:
-                    raise
-                return error.exit_code
-            except Exception as error:  # noqa: BLE001  (a bug of ours, kept in the run's folder)
-                report_bug(error, folder=run.run_dir, redactor=redactor)
-                return 1
-    if not request.as_json and output is not None:
-        output.write(f"{redactor(artifact.id)}\n")
+    mirrors = read_mirrors(request.mirrors)
+    plan = plan_recipe(request.recipe, on=request.on, settings=request.settings)
+    builder = find_builder(plan.spec.kind)
+    clock, redactor, ending = SystemClock(), Redactor(), _Ending()
+    run = new_run(plan, request, clock)
+    with _sinks(run, clock, sys.stdout if request.as_json else None) as sinks:
+        stream = EventStream([*sinks, NamedSink("ending", ending)], clock=clock, redactor=redactor)
+        try:
+            with _attended(request.timeout, stream.emit) as interrupts:
+                parts = Parts(
+                    builder=builder,
+                    connect=SshConnector(clock=clock),
+                    transfer=open_sftp,
+                    run_checks=run_checks,
+                    seal=seal,
+                    reach=partial(check_fetches, baking_host=builder.baking_host),
+                    vault=Vault(redactor),
+                    clock=clock,
+                    interrupts=interrupts,
+                )
+                artifact = bake(plan, parts, run, mirrors=mirrors, versions=_versions(), emit=stream.emit)
+        except (BakeError, Interrupted) as error:
+            if not ending.told:
+                raise
+            return error.exit_code
+        except Exception as error:  # noqa: BLE001  (a bug of ours, kept in the run's folder)
+            report_bug(error, folder=run.run_dir, redactor=redactor)
+            return 1
+    if not request.as_json and sys.stdout is not None:
+        sys.stdout.write(f"{redactor(artifact.id)}\n")
     return 0
+
+
+@contextlib.contextmanager
+def _attended(timeout: Duration, emit: Emit) -> Iterator[Interrupts]:
+    """While a bake runs: signals and the time limit end it, and what anybody prints is told as an event."""
+    with (
+        Interrupts(timeout=timeout.seconds, limit_text=timeout.text) as interrupts,
+        PrintedLines(emit) as printed,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        yield interrupts
 
 
 def new_run(plan: Plan, request: BakeRequest, clock: Clock) -> RunInfo:

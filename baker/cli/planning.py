@@ -1,5 +1,8 @@
 """From a recipe file to a plan: what `run` and `plan` have in common."""
 
+import contextlib
+import io
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,13 +13,17 @@ from baker.registry import builder_kinds, find_spec, unknown_builder
 
 
 def plan_recipe(path: Path, *, on: str | None, settings: Mapping[str, str]) -> Plan:
-    """The plan of the recipe in the file at `path`; loads no builder. Every error names the file."""
+    """The plan of the recipe in the file at `path`; loads no builder. Every error names the file.
+
+    What the recipe or its steps print goes to standard error: standard output is for results.
+    """
     recipe = load_recipe(path, settings)
     try:
         spec = find_spec(recipe, on)
         if spec.kind not in builder_kinds():
             raise unknown_builder(spec.kind)
-        return make_plan(recipe, spec)
+        with contextlib.redirect_stdout(sys.stderr or io.StringIO()):
+            return make_plan(recipe, spec)
     except BakeError as error:
         error.summary = f"{path}: {error.summary}"
         raise

@@ -38,7 +38,8 @@ class Builder:
     @contextlib.contextmanager
     def machine(self, spec, disks, run, emit):
         emit(OutputLine(stream="note", text=f"run {run.run_id} as {run.owner}, refresh={run.refresh}"))
-        print("a builder that prints")
+        print("a builder that prints", os.environ.get("TOKEN"))
+        print("and warns", file=sys.stderr)
         if spec.mood == "buggy":
             raise ZeroDivisionError(f"the secret is {os.environ['TOKEN']}")
         if spec.mood == "slow":
@@ -150,7 +151,7 @@ def test_json_is_the_log_and_nothing_else_is_on_standard_output(bench: Bench) ->
     code, out, err = bench.bake("x.py", "--json", "--run-dir", "run")
     assert code == 4
     assert out == (bench.folder / "run" / "events.jsonl").read_text()
-    assert "a builder that prints" in err
+    assert "    a builder that prints ***\n    and warns\n" in err
     assert "[launch] FAILED" in err
 
 
