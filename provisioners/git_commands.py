@@ -166,7 +166,7 @@ class Git:
             git config --system --get-all safe.directory | grep -qxF -- "$folder" ||
             git config --system --add safe.directory "$folder"
         done"""
-        script = f'cd -- "$1" && {{ {listing}; }} | {adding}'
+        script = f'umask 022; cd -- "$1" && {{ {listing}; }} | {adding}'
         self.remote.run(["sh", "-c", script, "trust", folder], sudo=True, quiet=True)
 
     def _has(self, folder: str, commit: str) -> bool:

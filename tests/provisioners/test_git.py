@@ -179,6 +179,14 @@ def test_other_content_is_refused_and_stays(shared_remote: MachineRemote, git_se
     assert lines(shared_remote, f"find {folder} -printf '%p %s %T@\\n'") == before
 
 
+def test_the_root_of_a_mounted_disk_is_no_place_for_a_clone(shared_remote: MachineRemote, git_server) -> None:
+    """Nothing can be renamed over it, be it ever so empty; /run is one on every machine."""
+    git_server.repository("notebooks")
+    with pytest.raises(StepError, match="no git repository") as caught:
+        GitClone(url=git_server.url("notebooks"), target="/run", ref="main").apply(shared_remote)
+    assert "mounted disk" in dict(caught.value.details)["it holds"]
+
+
 def test_an_empty_folder_is_filled(shared_remote: MachineRemote, git_server, folder: str) -> None:
     git_server.repository("notebooks")
     shared_remote.run(["mkdir", "-p", folder], sudo=True)
