@@ -17,7 +17,7 @@ from baker.checks.collecting import Collector
 from baker.checks.judging import ends_the_bake, is_verdict
 from baker.checks.telling import message_of
 from baker.errors import ChecksFailedError
-from baker.events import CheckFinished, Emit, OutputLine
+from baker.events import CheckFinished, Emit, OutputLine, Progress
 from baker.recipe import Check
 
 
@@ -68,6 +68,8 @@ class CheckPlugin:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """One check. What it prints becomes notes: our standard output belongs to the image's name."""
         self._outcome, self._seconds, self._messages = "passed", 0.0, []
+        checks = len(item.session.items)
+        self._emit(Progress(what=_name_of(item), done=len(self.outcomes), total=checks, unit="checks"))
         commands_before = self._count_commands()
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
