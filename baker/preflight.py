@@ -144,7 +144,10 @@ def _as_seen_here(url: str, baking_host: str | None) -> str:
 def _named(it: _Wanted) -> str:
     """What cannot be had: as the recipe says it, and what stands in for it."""
     url, mirrored = without_login(it.fetch.url), without_login(it.mirrored.url)
-    return url if url == mirrored else f"{url} (by mirror {mirrored})"
+    if url == mirrored:
+        return url
+    is_mirror = it.mirrored != NO_MIRRORS.mirrored(it.fetch)  # a channel's name becomes an address without one, too
+    return f"{url} (by mirror {mirrored})" if is_mirror else f"{url} ({mirrored})"
 
 
 def _hint(mirrors: Mirrors, problems: Iterable[Unreachable]) -> str:

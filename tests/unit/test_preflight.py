@@ -216,6 +216,12 @@ def test_what_stands_in_is_asked_and_named(yes: Server, nobody: int) -> None:
     assert "mirrors file" in error.hint
 
 
+def test_a_channels_address_is_not_called_a_mirror(nobody: int) -> None:
+    proxy = Mirrors(https_proxy=f"http://{{host}}:{nobody}")  # so that nothing leaves this host
+    error = _refused(Fetch(kind="conda-channel", url="conda-forge"), mirrors=proxy)
+    assert error.details[0][0] == "conda-forge (https://conda.anaconda.org/conda-forge)"
+
+
 def test_a_mirror_on_this_host_needs_a_machine_that_can_see_it(yes: Server) -> None:
     fetch = Fetch(kind="pip-index", url="https://pypi.example/simple")
     mirrors = Mirrors(pip_index_url=f"http://{{host}}:{yes.port}/simple")
