@@ -3,7 +3,8 @@
 Pure: builds strings, runs nothing. Three rules are kept here:
 
 - Every command carries a token in its environment, so that what it started can be found again, also when that made
-  itself a session of its own. sshd gives each command its own session, which finds what lost its environment.
+  itself a session of its own. sshd gives each command its own session, which finds what lost its environment. A
+  command that is ended before it could be found (sshd and sudo take a moment) finds its token among the ended ones.
 - A secret is never part of an argument: it comes in on stdin, before the command's own stdin.
 - No file is left behind, and a short command costs no more than opening a channel and running it.
 """
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from baker.errors import StepError
 
 TOKEN_VARIABLE = "BAKER_COMMAND"  # noqa: S105  (the name of a variable)
+
+_ENDED_FOLDER = "/run/baker/ended"
+"""On the machine, in tmpfs: an empty file for each token whose command must not start any more."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -53,7 +57,8 @@ def machine_command(
     for name in (*plain, *secret):
         if not _NAME.fullmatch(name):
             raise StepError(f"{name!r} is no name for an environment variable")
-    script = [_READ_VARIABLE.format(name=name) for name in secret]
+    script = [f"[ ! -e {_ENDED_FOLDER}/{token} ] || exit 125"]
+    script += [_READ_VARIABLE.format(name=name) for name in secret]
     script.append(command if isinstance(command, str) else f"exec {shlex.join(command)}")
     words = ["sudo", "-n", "-H", "--"] if sudo else []
     words += ["env", f"{TOKEN_VARIABLE}={token}", *(f"{name}={value}" for name, value in plain.items())]
@@ -82,13 +87,13 @@ def end_command(token: str, *, grace_seconds: int, kill_seconds: int = 10) -> st
 
 
 _END_SCRIPT = (
-    r"""
+    f"ended={_ENDED_FOLDER} variable={TOKEN_VARIABLE[:-1]}[{TOKEN_VARIABLE[-1]}]"  # which does not match itself
+    + r"""
 token=$1 grace=$2 kill_after=$3 sessions= termed= start=$(date +%s)
+mkdir -p $ended; chmod 0711 /run/baker $ended; : >$ended/$token
 members() {
   {
-    grep -lsz "^"""
-    + TOKEN_VARIABLE
-    + r"""=$token\$" /proc/[0-9]*/environ | sed 's|^/proc/\([0-9]*\)/.*|token \1|'
+    grep -ls "$variable=$token" /proc/[0-9]*/environ /proc/[0-9]*/cmdline | sed 's|^/proc/\([0-9]*\)/.*|token \1|'
     cat /proc/[0-9]*/stat 2>/dev/null
   } | awk -v known="$sessions" '
     $1 == "token" { member[$2] = 1; next }
