@@ -90,14 +90,15 @@ def prepare(
     shelf = home.sources / shelf_name(source)
     with explaining("keeping source images"):
         shelf.mkdir(mode=0o700, exist_ok=True)
-        if not _wants_anew(source, refresh) and (kept := _fresh(source, shelf, now())):
+        kept = None if _wants_anew(source, refresh) else _fresh(source, shelf, now())
+        if kept and _hand_out(kept, now()):
             return kept
         asked = now()
         with _lock(shelf, source, emit):
             _remove_parts(shelf)
             current = _fresh(source, shelf, now())
             # One that was finished while we waited for the lock is as new as what was asked for.
-            if current and (not _wants_anew(source, refresh) or current.made >= asked):
+            if current and (not _wants_anew(source, refresh) or current.made >= asked) and _hand_out(current, now()):
                 return current
             made = _make(source, shelf, emit, now, make or produce)
             _remove_unused(shelf, home.work, keep=made.path.parent, now=now())
@@ -147,17 +148,21 @@ def _wants_anew(source: SourceImage, refresh: bool) -> bool:
 
 
 def _fresh(source: SourceImage, shelf: Path, now: float) -> PreparedSource | None:
-    """The newest version, marked as handed out now; None when there is none, or it is too old."""
-    for version in sorted(_versions(shelf), key=lambda folder: folder.name, reverse=True):
-        found = _read(version)
-        if found is None:
-            continue
-        if isinstance(source, DebianPackages) and not 0 <= now - found.made < LONGEST_AGE_SECONDS:
-            return None
-        with suppress(FileNotFoundError):  # removed in this moment by one who made a newer version
-            os.utime(version, (now, now))
-            return found
-    return None
+    """The newest version; None when there is none, or it is too old."""
+    newest_first = sorted(_versions(shelf), key=lambda folder: folder.name, reverse=True)
+    found = next(filter(None, map(_read, newest_first)), None)
+    if found and isinstance(source, DebianPackages) and not 0 <= now - found.made < LONGEST_AGE_SECONDS:
+        return None
+    return found
+
+
+def _hand_out(version: PreparedSource, now: float) -> bool:
+    """Mark a version as about to be used; False when it was removed in this moment."""
+    try:
+        os.utime(version.path.parent, (now, now))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _read(version: Path) -> PreparedSource | None:
