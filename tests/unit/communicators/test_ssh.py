@@ -196,7 +196,7 @@ def test_an_error_of_the_sink_is_the_error(shared_sandbox, connect):
 @pytest.mark.sandbox
 def test_a_short_command_costs_two_round_trips(shared_sandbox, connect):
     """Opening the channel, and running: on a way of which each round trip takes a fixed time, which is the unit."""
-    round_trip = 0.4
+    round_trip = 0.25
     direct = connect(shared_sandbox.address)
     command = machine_command(["true"], sudo=True, env={"A": "b"}).text
     alone = statistics.median(timed(direct, command) for _ in range(5))

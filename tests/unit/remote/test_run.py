@@ -144,22 +144,20 @@ def test_a_secret_file_is_gone_after_a_failure_too_and_the_failure_is_the_error(
     assert shared_remote.run(["test", "-e", path], check=False).exit_code == 1
 
 
-FAMILY = (
-    "sleep 987.{n} & setsid sleep 987.{n} & env -i sleep 987.{n} & "
-    'setsid env -i sleep 987.{n} & (trap "" TERM; sleep 987.{n}; sleep 987.{n}) & wait'
-)
+FAMILY = "sleep 987.{n} & setsid sleep 987.{n} & env -i sleep 987.{n} & setsid env -i sleep 987.{n} & {more} wait"
+STUBBORN = '(trap "" TERM; sleep 987.{n}; sleep 987.{n}) &'
 
 
 def test_after_a_timeout_nothing_of_the_command_is_left(shared_remote):
     with pytest.raises(CommandTimeoutError, match="time-out of 1 s") as caught:
-        shared_remote.run(FAMILY.format(n=1), timeout=1)
+        shared_remote.run(FAMILY.format(n=1, more=""), timeout=1)
     assert alive(shared_remote, "987.1") == 0
     assert "still running" not in dict(caught.value.details)
 
 
-def test_after_a_timeout_nothing_of_a_root_command_is_left(shared_remote):
+def test_after_a_timeout_nothing_of_a_root_command_is_left_though_it_ignores_term(shared_remote):
     with pytest.raises(CommandTimeoutError):
-        shared_remote.run(FAMILY.format(n=2), sudo=True, timeout=1)
+        shared_remote.run(FAMILY.format(n=2, more=STUBBORN.format(n=2)), sudo=True, timeout=1)
     assert alive(shared_remote, "987.2") == 0
 
 
@@ -173,7 +171,7 @@ def test_a_retry_after_a_timeout_meets_no_second_copy(shared_remote):
 
 def test_an_interruption_ends_the_command_and_then_goes_on(shared_remote, events):
     with pytest.raises(Interrupted), signal_after(lambda: "started" in texts(events)):
-        shared_remote.run(f"echo started; {FAMILY.format(n=4)}")
+        shared_remote.run(f"echo started; {FAMILY.format(n=4, more='')}")
     assert alive(shared_remote, "987.4") == 0
 
 
