@@ -19,6 +19,8 @@ from baker.errors import (
     BuilderError,
     BuilderUnavailableError,
     ChecksFailedError,
+    LaunchError,
+    NoAnswerError,
     ReachError,
     RecipeError,
     StepError,
@@ -37,8 +39,7 @@ from baker.vault import Vault
 class Parts:
     """Who does the work of each stage.
 
-    `reach` probes what the plan fetches and raises FetchError for what is out of reach. `connect_timeout` is how
-    long a machine may take until it answers, in seconds.
+    `reach` probes what the plan fetches and raises FetchError for what is out of reach.
     """
 
     builder: Builder[Any]
@@ -50,7 +51,6 @@ class Parts:
     vault: Vault
     clock: Clock
     interrupts: Interrupts
-    connect_timeout: float = 900
 
 
 _REFUSALS: Mapping[int, type[BakeError]] = {
@@ -83,7 +83,7 @@ def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: N
     with _machine(plan, parts, run, narrator) as machine:
         with _remote(machine, plan, parts, mirrors, narrator.emit) as remote:
             with narrator.stage("connect"):
-                remote.connect(timeout=parts.connect_timeout)
+                _connect(machine, remote, plan.spec.boot_timeout_seconds)
             with narrator.stage("provision"):
                 for step in plan.steps:
                     with narrator.step(step):
@@ -156,6 +156,18 @@ def _remote(machine: Machine, plan: Plan, parts: Parts, mirrors: Mirrors, emit: 
         clock=parts.clock,
         mirrors=mirrors.seen_from(parts.builder.baking_host),
     )
+
+
+def _connect(machine: Machine, remote: MachineRemote, timeout: float) -> None:
+    """Log in. A machine that never answers is the builder's failure, and its console says most about it."""
+    try:
+        remote.connect(timeout=timeout)
+    except NoAnswerError as error:
+        raise LaunchError(
+            f"the machine never came up: {error.summary}",
+            details=(*error.details, ("the machine", machine.diagnose())),
+            hint="give it longer with boot_timeout_seconds, or find out from its console what it waits for",
+        ) from error
 
 
 def _provision(step: PlannedStep, remote: MachineRemote) -> None:

@@ -12,6 +12,7 @@
     │   └── CaptureError                the image could not be made
     ├── ReachError                  5   something that must be reached is out of reach
     │   ├── ConnectionLostError         SSH: refused, dropped, wrong host key
+    │   │   └── NoAnswerError           nothing answered in time
     │   └── FetchError                  what a recipe fetches
     ├── StepError                   6   a provisioner failed
     │   └── CommandTimeoutError         ... because a command outlived its time-out
@@ -103,6 +104,10 @@ class ReachError(BakeError):
 
 class ConnectionLostError(ReachError):
     """SSH: refused, dropped, not authenticated, or the wrong host key."""
+
+
+class NoAnswerError(ConnectionLostError):
+    """Nothing that speaks SSH answered in time."""
 
 
 class FetchError(ReachError):

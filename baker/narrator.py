@@ -97,7 +97,9 @@ class Narrator:
         if self._leftovers:
             raise LeftoverError(
                 f"the image was made, but {_things(len(self._leftovers))} could not be removed",
-                details=[(failed.what, f"{failed.error}\nremove it with: {failed.remove_hint}") for failed in self._leftovers],
+                details=[
+                    (failed.what, f"{failed.error}\nremove it with: {failed.remove_hint}") for failed in self._leftovers
+                ],
             )
 
     def end(self) -> None:

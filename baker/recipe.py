@@ -22,6 +22,11 @@ class BuilderSpec(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def boot_timeout_seconds(self) -> float:
+        """How long a machine may take until it can be logged in to."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:

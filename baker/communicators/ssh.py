@@ -18,7 +18,7 @@ import paramiko
 from baker.communicators.channel import RunningCommand
 from baker.communicators.errors import FOREIGN_ERRORS, translated
 from baker.communicators.transport import KEEPALIVE_SECONDS, dial, new_transport
-from baker.errors import ConnectionLostError
+from baker.errors import ConnectionLostError, NoAnswerError
 from baker.keys import fingerprint_of
 from baker.ports import Address, Clock, Communicator, OutputSink
 from baker.wait import pauses
@@ -52,7 +52,7 @@ class SshConnector:
             except _NotYetError as error:
                 last = str(error)
             self._clock.sleep(min(pause, max(0.0, deadline - self._clock.monotonic())))
-        raise ConnectionLostError(
+        raise NoAnswerError(
             f"the machine did not answer on {_server(address)} within {timeout:g} s", details=(("last try", last),)
         )
 

@@ -9,7 +9,6 @@ import pytest
 
 from baker.events import BakeFinished, Event, OutputLine, ResourceAcquired, ResourceReleased, StageStarted
 from baker.home import Home
-
 from tests.end_to_end.conftest import RunningBake, StartBake
 
 pytestmark = pytest.mark.qemu

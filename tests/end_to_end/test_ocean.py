@@ -15,7 +15,6 @@ from baker.events import ResourceAcquired, ResourceReleased, StageFinished
 from baker.home import Home
 from baker.ports import Machine, RunInfo
 from baker.remote import MachineRemote
-
 from tests.end_to_end.conftest import ROOT, Finished, StartBake
 
 pytestmark = [pytest.mark.qemu, pytest.mark.lab, pytest.mark.xdist_group("ocean")]

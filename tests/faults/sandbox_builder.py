@@ -29,6 +29,7 @@ def nothing() -> None:
 class SandboxSpec:
     kind: str = "sandbox"
     name: str = "sandbox"
+    boot_timeout_seconds: float = 60
 
 
 @dataclass(kw_only=True)

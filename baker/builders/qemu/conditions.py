@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from baker.builders.qemu.spec import CloudImage, DebianPackages, Qemu
@@ -45,13 +45,19 @@ def spec_problems(spec: Qemu) -> Iterator[Problem]:
         yield wrong("accelerator", '"auto", "kvm" or "tcg"')
     if not _is_text(spec.login_user, _USER_NAME) or spec.login_user == "root":
         yield wrong("login_user", "the name of a user other than root: a-z, 0-9, _ and -, at most 32 characters")
+    if not _is_positive(spec.boot_timeout_seconds):
+        yield wrong("boot_timeout_seconds", "a number of seconds larger than 0")
+    yield from _source_problems(spec, wrong)
+
+
+def _source_problems(spec: Qemu, wrong: Callable[[str, str], Problem]) -> Iterator[Problem]:
     match spec.source:
         case DebianPackages(suite=suite):
             if not _is_text(suite, _SUITE):
                 yield wrong("source", 'of a suite such as "bookworm"')
         case CloudImage(url=url, sha256=sha256):
-            if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-                yield wrong("source", "at an http or https address")
+            if not isinstance(url, str) or not url.startswith(("https://", "http://", "file:///")):
+                yield wrong("source", "at an https://, http:// or file:/// address")
             if not _is_text(sha256, _SHA256):
                 yield wrong("source", "given with the sha256 of the file: 64 of 0-9 and a-f")
         case _:
@@ -94,6 +100,10 @@ def _is_text(value: object, pattern: re.Pattern[str]) -> bool:
 
 def _is_whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _free_bytes(path: Path) -> int:

@@ -35,6 +35,7 @@ class Qemu:
 
     `accelerator` "auto" uses KVM when a kernel really starts under it, else software emulation (10-30 times slower).
     `disk_gib` is the size of the root disk. `memory_mib` and `cpus` count while baking only.
+    `boot_timeout_seconds` is how long the machine may take until it can be logged in to.
     """
 
     kind: ClassVar[str] = "qemu"
@@ -46,3 +47,4 @@ class Qemu:
     disk_gib: int = 12
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     login_user: str = "baker"
+    boot_timeout_seconds: float = 900

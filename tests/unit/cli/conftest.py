@@ -104,7 +104,7 @@ BAD: dict[str, str | bytes] = {
     "builder is a class": _with("builders=(Qemu,)"),
     "builder is text": _with('builders=("qemu",)'),
     "builders of one name": _with("builders=(Qemu(), Qemu())"),
-    "unknown builder": _with('builders=(SimpleNamespace(kind="qemo", name="qemo"),)'),
+    "unknown builder": _with('builders=(SimpleNamespace(kind="qemo", name="qemo", boot_timeout_seconds=9),)'),
     "disks a list": _with('disks=[Disk(name="data", size_gib=1)]'),
     "disk name": _with('disks=(Disk(name="My Data!", size_gib=1),)'),
     "disk size": _with('disks=(Disk(name="data", size_gib=0),)'),

@@ -162,6 +162,7 @@ def test_a_bug_of_ours_is_one_line_and_a_file(
         "from baker import Recipe\n"
         "class Spec:\n"
         "    name = 'x'\n"
+        "    boot_timeout_seconds = 9\n"
         "    asked = 0\n"
         "    @property\n"
         "    def kind(self):\n"

@@ -27,6 +27,7 @@ from baker.ports import Finding, Problem
 class Fog:
     mood: str = "stubborn"
     kind = name = "fog"
+    boot_timeout_seconds = 9
 
 class Builder:
     kind = "fog"
