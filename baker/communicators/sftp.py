@@ -27,6 +27,9 @@ _CHUNKS_IN_FLIGHT = 64
 
 _KEY_CLASSES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
+_LOST = (EOFError, ConnectionError, paramiko.SSHException)
+"""What a refusal never is: those are SFTPError and plain OSError."""
+
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -159,7 +162,7 @@ class ParamikoReader:
         except UnicodeDecodeError as error:
             raise FetchError(f"{server}: a file name below {path} is not UTF-8") from error
         except FOREIGN_ERRORS as error:
-            if isinstance(error, EOFError) or self._channel.closed:
+            if isinstance(error, _LOST) or self._channel.closed:
                 raise translated(error, server, into=ConnectionLostError) from error
             reason = str(error) or type(error).__name__
             raise FetchError(f"{server} refuses {path}", details=(("reason", reason),)) from error
