@@ -41,6 +41,8 @@ exec lsblk --json --bytes --output {",".join(COLUMNS)} "$1"
 _ONLY_IF_EMPTY = f"""
 set -eu
 device=$1; shift
+for second in $(seq {_APPEAR_SECONDS}); do test -b "$device" && break; sleep 1; done
+exec 9<"$device"
 found=$(wipefs --no-act --noheadings --output TYPE,LABEL,OFFSET "$device")
 test -z "$found" || {{ echo "$found"; exit {_NOT_EMPTY}; }}
 last=$(( $(blockdev --getsize64 "$device") / 1048576 - 1 ))
@@ -53,7 +55,10 @@ command -v udevadm >/dev/null && udevadm settle
 exit 0
 """
 """Runs the rest of its arguments when the disk itself, asked at this moment, holds no signature and no bytes where
-filesystems and partition tables begin and end; lsblk tells what udev knew some time ago."""
+filesystems and partition tables begin and end; lsblk tells what udev knew some time ago.
+
+udev reads a table again after it was written, which takes all partitions away for a moment: it waits for that, and
+keeps the device open, since no table is read again while one of its partitions is open."""
 
 _MOUNT_POINT = """
 mkdir -p -- "$1"
@@ -161,10 +166,7 @@ class DiskMount:
             return disk.parts
         remote.say(f"partitioning {disk.path} (disk {self.disk}): {len(wanted)} partitions")
         _if_empty(remote, disk.path, ["sfdisk", "--quiet", disk.path], stdin=partition_script(wanted))
-        parts = _look(remote, device).parts
-        if len(parts) != len(wanted):
-            raise StepError(f"{disk.path} has {len(parts)} partitions where {len(wanted)} were made")
-        return parts
+        return _new_partitions(remote, device, wanted)
 
     def _mount(self, remote: Remote, volume: Volume, wanted: Wanted, place: Partition) -> None:
         if decide_filesystem(volume, wanted) == "make":
@@ -209,6 +211,20 @@ def _look(remote: Remote, device: str) -> Volume:
     if result.exit_code:
         raise StepError(f"{device} is no disk of the machine", details=(("lsblk", result.stderr.strip()),))
     return parse_lsblk(result.stdout)
+
+
+def _new_partitions(remote: Remote, device: str, wanted: tuple[Wanted, ...]) -> tuple[Volume, ...]:
+    """Once udev has read the table that was just written, which it does in its own time."""
+    found: tuple[Volume, ...] = ()
+    for _ in range(_APPEAR_SECONDS):
+        found = _look(remote, device).parts
+        if [part.partition_name for part in found] == [it.name for it in wanted]:
+            return found
+        remote.run(["sleep", "1"], quiet=True)
+    raise StepError(
+        f"{device} has {len(found)} partitions where {len(wanted)} were made",
+        details=(("they are", "\n".join(part.describe() for part in found) or "(none)"),),
+    )
 
 
 def _if_empty(remote: Remote, path: str, argv: list[str], *, stdin: str | None = None) -> None:
