@@ -26,7 +26,7 @@ PACKAGES = (
     # what a cloud wants of a machine, and how one logs in
     "cloud-init", "cloud-guest-utils", "openssh-server", "sudo", "procps",
     # disks
-    "e2fsprogs", "dosfstools", "fdisk", "gdisk",
+    "e2fsprogs", "xfsprogs", "dosfstools", "fdisk", "gdisk",
     # what nearly every step needs
     "ca-certificates", "curl", "python3", "bzip2", "xz-utils", "zstd", "less", "tzdata",
 )  # fmt: skip
