@@ -127,8 +127,14 @@ empty() {
   if [ -d "$1" ]; then find "$1/" -mindepth 1 -xdev -ignore_readdir_race -delete; fi
 }
 in_homes() {
-  cut -d: -f6 /etc/passwd | sort -u | while read -r home; do
-    if [ -d "$home" ]; then for path in "$home"/$1; do rm -rf -- "$path"; done; fi
+  for home in $(cut -d: -f6 /etc/passwd | sort -u); do
+    if [ -d "$home" ]; then
+      for pattern; do
+        for path in "$home"/$pattern; do
+          if [ -e "$path" ] || [ -L "$path" ]; then rm -rf -- "$path"; fi
+        done
+      done
+    fi
   done
 }
 """
@@ -156,5 +162,6 @@ def _body(entry: Scrub) -> str:
     lines = [entry.script.strip()]
     lines += [f"empty {folder}" for folder in entry.empty]
     lines += [f"rm -rf -- {pattern}" for pattern in entry.remove]
-    lines += [f"in_homes {shlex.quote(pattern)}" for pattern in entry.in_homes]
+    if entry.in_homes:
+        lines.append(f"in_homes {shlex.join(entry.in_homes)}")
     return "\n".join(lines)
