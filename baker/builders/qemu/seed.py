@@ -38,7 +38,7 @@ def user_data(seed: Seed) -> str:
                 "name": seed.login_user,
                 "shell": "/bin/bash",
                 "lock_passwd": True,
-                "sudo": ["ALL=(ALL) NOPASSWD:ALL"],
+                "sudo": "ALL=(ALL) NOPASSWD:ALL",
                 "ssh_authorized_keys": [seed.user_key],
             }
         ],

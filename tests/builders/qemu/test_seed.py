@@ -68,7 +68,7 @@ def test_one_user_may_log_in_by_key_alone(image: Path, seed: Seed) -> None:
     assert user["name"] == "baker"
     assert user["ssh_authorized_keys"] == [seed.user_key]
     assert user["lock_passwd"] is True
-    assert user["sudo"] == ["ALL=(ALL) NOPASSWD:ALL"]
+    assert user["sudo"] == "ALL=(ALL) NOPASSWD:ALL"
     assert data["ssh_pwauth"] is False
     assert data["disable_root"] is True
 
