@@ -41,7 +41,7 @@ LAST_LINES = 15
 _AS_NEW_USER = r"""
 account=$1 bin=$2 stopped=; shift 2
 finish() {
-  trap '' TERM INT HUP
+  trap '' TERM INT HUP PIPE
   as_account --clear-groups -- /bin/sh -c 'kill -KILL -1' 2>/dev/null
   find /tmp /var/tmp /dev/shm -xdev -user "$account" -delete 2>/dev/null
   cd /
@@ -53,7 +53,7 @@ finish() {
 }
 as_account() { setpriv --reuid="$account" --regid="$account" "$@"; }
 trap finish EXIT
-trap 'stopped=yes' TERM INT HUP
+trap 'stopped=yes' TERM INT HUP PIPE
 useradd --create-home --user-group --shell /bin/sh --comment 'made for a check' "$account" || exit 125
 cd "$(getent passwd "$account" | cut -d: -f6)" || exit 125
 exec 3<&0
@@ -65,7 +65,8 @@ wait $!
 """In the background, because a shell acts on a signal only after a foreground command has ended by itself.
 
 A signal does no more than end the `wait`: there is often a second one (from sudo, which passes it on), and an `exit`
-in the middle of `finish` would leave the account behind.
+in the middle of `finish` would leave the account behind. So would SIGPIPE: a shell tells of its killed child on a
+stderr that a connection has closed.
 """
 
 
