@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from baker.builders.qemu.builder import QemuBuilder
-from baker.builders.qemu.spec import DebianPackages, Qemu
+from baker.builders.qemu.spec import Qemu
 from baker.clock import SystemClock
 from baker.communicators.sftp import open_sftp
 from baker.communicators.ssh import SshConnector
@@ -35,7 +35,7 @@ def events() -> list[Event]:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> Iterator[MachineRemote]:
-    """The machine with all disks, empty. Its source image has mkfs.xfs: apt takes minutes on an emulated machine."""
+    """The machine with all disks, empty."""
     folder = tmp_path_factory.mktemp("machine")
     run = RunInfo(
         run_id=f"20260101-000000-{os.urandom(2).hex()}",
@@ -49,7 +49,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> It
     )
     disks = tuple(Disk(name=name, size_gib=size) for name, size in DISKS.items())
     clock = SystemClock()
-    spec = Qemu(source=DebianPackages(packages=("xfsprogs",)), memory_mib=1024, cpus=2, disk_gib=6)
+    spec = Qemu(memory_mib=1024, cpus=2, disk_gib=6)
     with QemuBuilder().machine(spec, disks, run, events.append) as launched:
         remote = MachineRemote(
             machine=launched,

@@ -123,7 +123,8 @@ def probe(accelerator: tuple[str, ...], firmware: Firmware, kernel: Path | None,
             what = "a kernel" if kernel else "the firmware"
             return Answer(works=False, reason=f"{what} did not come up under KVM within {seconds:.0f} seconds")
         said = tail(child.stderr()).splitlines()
-        return Answer(works=False, reason=said[0] if said else f"QEMU ended with exit code {ended}")
+        why = f"QEMU said: {said[0]}" if said else f"QEMU ended with exit code {ended}"
+        return Answer(works=False, reason=f"KVM was tried and failed; {why}")
 
 
 def probe_command(accelerator: tuple[str, ...], code: Path, variables: Path, kernel: Path | None) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ class QemuMachine:
 
     def finalize(self, remote: Remote) -> None:
         """Write everything to the disks, and give back the blocks that no file uses any more."""
-        result = remote.run(_FINALIZE, sudo=True, check=False)
+        result = remote.run(_FINALIZE, sudo=True, check=False, quiet=True)
         if result.exit_code:
             text = f"the disks could not be trimmed, so the image may be larger than it need be: {result.stderr}"
             self._emit(OutputLine(stream="note", text=text.strip()))
