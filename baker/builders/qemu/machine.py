@@ -12,7 +12,7 @@ from baker.builders.qemu.errors import tail
 from baker.builders.qemu.monitor import Monitor, MonitorError, MonitorEvent
 from baker.builders.qemu.process import ChildProcess
 from baker.errors import BuilderError, CaptureError, DiskFullError, MachineDiedError
-from baker.events import Emit, OutputLine
+from baker.events import Emit, Notice
 from baker.ports import Address, Clock
 from baker.provisioner import Remote
 
@@ -24,10 +24,7 @@ _LOOK_SECONDS = 0.5
 _SERIAL_TAIL_BYTES = 1 << 16
 _FORWARDED_PORT = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
 
-_FINALIZE = """sync
-fstrim --all --verbose || echo "fstrim ended with $?, so the image may be larger than it need be"
-sync
-"""
+_FINALIZE = "sync; fstrim --all --verbose; trimmed=$?; sync; exit $trimmed"
 
 DescribeImage = Callable[[str, Mapping[str, str]], Describe]
 """From an image's name and labels to what completes its description."""
@@ -99,8 +96,11 @@ class QemuMachine:
         """Write everything to the disks, and give back the blocks that no file uses any more."""
         result = remote.run(_FINALIZE, sudo=True, check=False, quiet=True)
         if result.exit_code:
-            text = f"the disks could not be trimmed, so the image may be larger than it need be: {result.stderr}"
-            self._emit(OutputLine(stream="note", text=text.strip()))
+            text = (
+                "the disks could not be trimmed: the image may be larger than it need be, and what was removed may "
+                f"still be readable in its free blocks (fstrim exited with {result.exit_code}: {result.stderr.strip()})"
+            )
+            self._emit(Notice(level="warning", text=text))
 
     def capture(self, name: str, labels: Mapping[str, str]) -> Artifact:
         """Switch the machine off as its power button would, and make its disks the image `name`."""

@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,10 @@ from baker.builders.qemu.machine import QemuMachine, why_ended
 from baker.builders.qemu.monitor import MonitorEvent
 from baker.builders.qemu.spec import Qemu
 from baker.errors import CaptureError, MachineDiedError
-from baker.events import Event
+from baker.events import Event, Notice
 from baker.home import Home
 from baker.ports import RunInfo
+from baker.provisioner import CommandResult
 from baker.recipe import Disk
 
 SPEC = Qemu(memory_mib=256, cpus=1, disk_gib=2)
@@ -143,6 +145,33 @@ def test_a_name_that_is_taken_is_refused_while_the_machine_still_runs(machine: Q
     with pytest.raises(CaptureError, match="exists already"):
         machine.capture("reef", {})
     machine.check_alive()
+
+
+class Answering:
+    """A machine on which every command ends with the same exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        self.commands: list[str] = []
+
+    def run(self, command: str, *, sudo: bool = False, check: bool = True, quiet: bool = False) -> CommandResult:
+        assert sudo
+        self.commands.append(command)
+        return CommandResult(command=command, exit_code=self.exit_code, stdout="", stderr="it says no", seconds=0.1)
+
+
+@pytest.mark.parametrize(("exit_code", "warnings"), [(0, 0), (32, 1)])
+def test_disks_that_cannot_be_trimmed_are_told_of(
+    exit_code: int, warnings: int, machine: QemuMachine, events: Any
+) -> None:
+    remote = Answering(exit_code)
+    before = len(events.of(Notice))
+    machine.finalize(remote)  # type: ignore[arg-type]
+    assert "fstrim --all" in remote.commands[0]
+    assert remote.commands[0].startswith("sync;")
+    told = [event.text for event in events.of(Notice)[before:] if event.level == "warning"]
+    assert len(told) == warnings
+    assert all("fstrim exited with 32: it says no" in text for text in told)
 
 
 @pytest.mark.parametrize(
