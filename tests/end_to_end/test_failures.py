@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -49,13 +51,24 @@ def test_a_failing_step_says_what_failed_and_leaves_nothing(start_bake: StartBak
     _nothing_is_left(bake.events(ResourceAcquired), bake.events(ResourceReleased), home)
 
 
-def test_all_checks_run_and_a_failing_one_prevents_the_image(start_bake: StartBake, home: Home, tiny) -> None:
-    checks = 'lambda host: host.file("/nowhere").exists or 1 / 0,'
-    recipe = tiny('Shell(command="true"),', checks + '__import__("baker.checks").checks.mount_present("/"),')
-    bake = start_bake(recipe).finish()
-    assert bake.exit_code == 7
-    assert "1 of 2 checks failed" in bake.stderr
-    assert "ZeroDivisionError" in (bake.run_dir / "checks.xml").read_text()
+def test_a_machine_that_never_boots_is_given_up_with_what_its_console_said(
+    start_bake: StartBake, home: Home, tmp_path: Path
+) -> None:
+    (home.path / "sources").unlink()  # not among the sources that all tests share
+    blank = tmp_path / "blank.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", blank, "64M"], check=True)
+    recipe = tmp_path / "dead.py"
+    recipe.write_text(
+        "from baker import Recipe\n"
+        "from baker.builders.qemu.spec import CloudImage, Qemu\n"
+        f"source = CloudImage(url={blank.as_uri()!r}, sha256={sha256(blank.read_bytes()).hexdigest()!r})\n"
+        "spec = Qemu(source=source, memory_mib=512, disk_gib=2, boot_timeout_seconds=40)\n"
+        "recipe = Recipe(name='dead', builders=(spec,))\n"
+    )
+    bake = start_bake(recipe).finish(timeout=300)
+    assert bake.exit_code == 4, bake.stderr
+    assert "error: the machine never came up" in bake.stderr
+    assert "BdsDxe" in bake.stderr, "the firmware's last words are missing"
     _nothing_is_left(bake.events(ResourceAcquired), bake.events(ResourceReleased), home)
 
 
