@@ -41,8 +41,6 @@ exec lsblk --json --bytes --output {",".join(COLUMNS)} "$1"
 _ONLY_IF_EMPTY = f"""
 set -eu
 device=$1; shift
-for second in $(seq {_APPEAR_SECONDS}); do test -b "$device" && break; sleep 1; done
-exec 9<"$device"
 found=$(wipefs --no-act --noheadings --output TYPE,LABEL,OFFSET "$device")
 test -z "$found" || {{ echo "$found"; exit {_NOT_EMPTY}; }}
 last=$(( $(blockdev --getsize64 "$device") / 1048576 - 1 ))
@@ -55,10 +53,7 @@ command -v udevadm >/dev/null && udevadm settle
 exit 0
 """
 """Runs the rest of its arguments when the disk itself, asked at this moment, holds no signature and no bytes where
-filesystems and partition tables begin and end; lsblk tells what udev knew some time ago.
-
-udev reads a table again after it was written, which takes all partitions away for a moment: it waits for that, and
-keeps the device open, since no table is read again while one of its partitions is open."""
+filesystems and partition tables begin and end; lsblk tells what udev knew some time ago."""
 
 _MOUNT_POINT = """
 mkdir -p -- "$1"
@@ -214,7 +209,7 @@ def _look(remote: Remote, device: str) -> Volume:
 
 
 def _new_partitions(remote: Remote, device: str, wanted: tuple[Wanted, ...]) -> tuple[Volume, ...]:
-    """Once udev has read the table that was just written, which it does in its own time."""
+    """Once udev knows their names: the kernel has partitions at once, lsblk was seen without names a second longer."""
     found: tuple[Volume, ...] = ()
     for _ in range(_APPEAR_SECONDS):
         found = _look(remote, device).parts

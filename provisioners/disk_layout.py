@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from baker.errors import StepError
 
-COLUMNS = ("PATH", "TYPE", "SIZE", "FSTYPE", "LABEL", "UUID", "PTTYPE", "PARTLABEL", "MOUNTPOINT")
-"""What to ask lsblk for; these are as old as util-linux 2.33."""
+COLUMNS = ("NAME", "PATH", "TYPE", "SIZE", "FSTYPE", "LABEL", "UUID", "PTTYPE", "PARTLABEL", "MOUNTPOINT")
+"""What to ask lsblk for; these are as old as util-linux 2.33. Without NAME it lists partitions beside their disk, as if
+they were none of it."""
 
 GIB = 1 << 30
 _TABLE_BYTES = 2 << 20  # a GPT and its copy, with partitions aligned to 1 MiB
@@ -76,8 +77,14 @@ class Wanted:
 
 
 def parse_lsblk(text: str) -> Volume:
-    """The one disk of `lsblk --json --bytes --output COLUMNS DISK`."""
-    return _volume(json.loads(text)["blockdevices"][0])
+    """The one disk of `lsblk --json --bytes --output COLUMNS DISK`. StepError when it tells of more than one."""
+    found = [_volume(it) for it in json.loads(text)["blockdevices"]]
+    if len(found) != 1:  # a disk of which we do not see the parts must not pass for an empty one
+        raise StepError(
+            f"lsblk tells of {len(found)} devices where one was asked for",
+            details=(("they are", "\n".join(it.describe() for it in found)),),
+        )
+    return found[0]
 
 
 def refuse_used(disk: Volume, wanted: tuple[Wanted, ...]) -> None:

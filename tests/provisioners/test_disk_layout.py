@@ -1,12 +1,14 @@
-"""Whether a disk may be formatted, decided over what lsblk said; the answers below are lsblk's own, in its own form."""
+"""Whether a disk may be formatted, decided over what lsblk said: answers recorded on a machine, and changed ones."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from baker.errors import StepError
 from provisioners.disk_layout import (
+    COLUMNS,
     Wanted,
     decide_filesystem,
     decide_table,
@@ -25,20 +27,54 @@ PARTS = (
 )
 
 
+RECORDED = Path(__file__).with_name("lsblk")
+"""What `lsblk --json --bytes --output ...` (util-linux 2.38.1) printed on a virtual machine."""
+
+
+def recorded(name: str) -> str:
+    return (RECORDED / f"{name}.json").read_text()
+
+
 def lsblk(*children: dict[str, Any], **facts: Any) -> str:
-    """Output of `lsblk --json --bytes --output ...` (util-linux 2.38) for a disk of 4 GiB."""
-    disk = {
-        "path": "/dev/vdb", "type": "disk", "size": 4 * GIB, "fstype": None, "label": None, "uuid": None,
-        "pttype": None, "partlabel": None, "mountpoint": None,
-    } | facts  # fmt: skip
+    """The recorded answer for an empty disk, changed: of 4 GiB, with `facts`, and with `children` where lsblk nests."""
+    disk = json.loads(recorded("blank"))["blockdevices"][0] | {"path": "/dev/vdb", "size": 4 * GIB} | facts
     return json.dumps({"blockdevices": [disk | ({"children": list(children)} if children else {})]})
 
 
 def part(number: int, **facts: Any) -> dict[str, Any]:
-    return {
-        "path": f"/dev/vdb{number}", "type": "part", "size": GIB, "fstype": None, "label": None, "uuid": None,
-        "pttype": "gpt", "partlabel": f"data-{number}", "mountpoint": None,
-    } | facts  # fmt: skip
+    """The recorded answer for a partition, changed."""
+    first: dict[str, Any] = json.loads(recorded("partitioned"))["blockdevices"][0]["children"][0]
+    return first | {"path": f"/dev/vdb{number}", "partlabel": f"data-{number}"} | facts
+
+
+@pytest.mark.parametrize("name", ["blank", "whole", "partitioned", "filesystems"])
+def test_the_recordings_are_of_what_we_ask_for(name: str) -> None:
+    (disk,) = json.loads(recorded(name))["blockdevices"]
+    for it in (disk, *disk.get("children", ())):
+        assert {key.upper() for key in it} - {"CHILDREN"} == set(COLUMNS)
+
+
+def test_disks_as_they_were_recorded() -> None:
+    names = (
+        Wanted(name="parts-1", mount_at="/a", filesystem="ext4", size_gib=1),
+        Wanted(name="parts-2", mount_at="/b", filesystem="xfs"),
+    )
+    assert decide_filesystem(parse_lsblk(recorded("blank")), DATA) == "make"
+    assert decide_filesystem(parse_lsblk(recorded("whole")), DATA) == "keep"
+    bare = parse_lsblk(recorded("partitioned"))
+    assert decide_table(bare, names) == "keep"
+    assert [decide_filesystem(*pair) for pair in zip(bare.parts, names, strict=True)] == ["make", "make"]
+    filled = parse_lsblk(recorded("filesystems"))
+    assert [decide_filesystem(*pair) for pair in zip(filled.parts, names, strict=True)] == ["keep", "keep"]
+    refuse_used(filled, names)
+    with pytest.raises(StepError, match=r"/dev/vdb1 is mounted on /a"):
+        refuse_used(filled, (DATA,))
+
+
+def test_partitions_listed_beside_their_disk_are_not_overlooked() -> None:
+    """As lsblk does without NAME: read as one disk, it would seem to have no partitions."""
+    with pytest.raises(StepError, match="tells of 3 devices"):
+        parse_lsblk(recorded("without-name"))
 
 
 def test_an_empty_disk_is_formatted() -> None:
