@@ -50,7 +50,7 @@ format: setup ## put the code into its form
 
 test: setup lint ## all tests, one ocean bake of a real virtual machine among them
 	@$(BIN)/python -m lab build
-	@$(BIN)/pytest -n 2 --dist loadgroup -m 'not soak'
+	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m 'not soak'
 
 test-fast: setup ## the tests for the minutes between: no virtual machine
 	@$(BIN)/pytest -q -n 2 --dist loadgroup -m 'not qemu and not lab and not soak'

@@ -26,6 +26,16 @@ CONNECT_SECONDS = 60
 MakeRemote = Callable[..., MachineRemote]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole bakes first, then other virtual machines: what takes minutes must not begin when all else is done."""
+
+    def rank(item: pytest.Item) -> int:
+        slow = [item.get_closest_marker("qemu") is None, item.get_closest_marker("lab") is None]
+        return sum(slow)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def sandbox_root() -> Path:
     """The tree that all sandboxes stand on; made once for all workers and sessions."""
