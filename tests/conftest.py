@@ -73,7 +73,7 @@ def make_remote(tmp_path: Path, events: list[Event], secret_values: dict[Secret,
     """Connects to a machine: `make_remote(machine, mirrors=...)`. `tmp_path` is the recipe's folder."""
     with ExitStack() as open_remotes:
 
-        def connect(machine: Machine, mirrors: Mirrors = NO_MIRRORS) -> MachineRemote:
+        def connect(machine: Machine, mirrors: Mirrors = NO_MIRRORS, timeout: float = CONNECT_SECONDS) -> MachineRemote:
             clock = SystemClock()
             remote = MachineRemote(
                 machine=machine,
@@ -86,7 +86,7 @@ def make_remote(tmp_path: Path, events: list[Event], secret_values: dict[Secret,
                 mirrors=mirrors,
             )
             open_remotes.enter_context(remote)
-            remote.connect(timeout=CONNECT_SECONDS)
+            remote.connect(timeout=timeout)
             return remote
 
         yield connect

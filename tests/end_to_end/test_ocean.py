@@ -13,7 +13,7 @@ import pytest
 from baker.builders.qemu.builder import QemuBuilder
 from baker.events import ResourceAcquired, ResourceReleased, StageFinished
 from baker.home import Home
-from baker.ports import Machine, RunInfo
+from baker.ports import RunInfo
 from baker.remote import MachineRemote
 from tests.end_to_end.conftest import ROOT, Finished, StartBake
 
@@ -25,7 +25,7 @@ STAGES_OF_A_BAKE = [
 
 
 def test_the_ocean_recipe_becomes_an_image_that_works(
-    start_bake: StartBake, home: Home, tmp_path: Path, make_remote: Callable[[Machine], MachineRemote]
+    start_bake: StartBake, home: Home, tmp_path: Path, make_remote: Callable[..., MachineRemote]
 ) -> None:
     lab = (sys.executable, "-m", "lab", "run", "--")
     bake = start_bake(ROOT / "recipes" / "ocean.py", prefix=lab, cwd=ROOT).finish(timeout=3000)
@@ -72,7 +72,7 @@ def _the_disks_are_sound(image: Path) -> None:
 
 
 def _it_boots_again_with_its_data(
-    image: Path, home: Home, tmp_path: Path, make_remote: Callable[[Machine], MachineRemote], bake: Finished
+    image: Path, home: Home, tmp_path: Path, make_remote: Callable[..., MachineRemote], bake: Finished
 ) -> None:
     builder = QemuBuilder(home=lambda: home)
     (artifact,) = builder.images()
@@ -88,7 +88,7 @@ def _it_boots_again_with_its_data(
         run_dir=tmp_path,
     )
     with builder.launch_image(artifact, run, lambda _event: None) as machine:
-        remote = make_remote(machine)
+        remote = make_remote(machine, timeout=900)
         assert remote.run("findmnt -no FSTYPE /data").stdout.strip() in ("ext4", "xfs")
         assert "OK" in remote.run("cd /data/ocean && sha256sum -c SHA256SUMS").stdout
         assert remote.run("ls /srv/notebooks").stdout.strip()

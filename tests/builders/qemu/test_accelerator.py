@@ -10,7 +10,9 @@ import pytest
 from baker.builders.qemu import accelerator
 from baker.builders.qemu.accelerator import Accelerator, Answer, choose, probe
 from baker.builders.qemu.firmware import find_firmware
+from baker.builders.qemu.sources import prepare
 from baker.builders.qemu.sources.cache import find_kernels
+from baker.builders.qemu.spec import DebianPackages
 from baker.errors import BuilderError, BuilderUnavailableError, UsageError
 from baker.events import Event, Notice
 from baker.home import Home
@@ -125,8 +127,9 @@ def test_the_probe_sees_a_firmware_come_up() -> None:
 
 @pytest.mark.qemu
 def test_the_probe_sees_a_kernel_come_up() -> None:
-    kernels = find_kernels(Home.from_environment())
-    assert kernels, "no source image has been made yet"
+    home = Home.from_environment()
+    prepare(DebianPackages(), home, refresh=False, emit=lambda _: None)  # made when there is none
+    kernels = find_kernels(home)
     assert probe(TCG, find_firmware(), kernels[0], seconds=180) == Answer(works=True)
 
 
