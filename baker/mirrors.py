@@ -117,6 +117,12 @@ class Mirrors:
                 return replace(fetch, url=self.apt_mirror)
         return fetch
 
+    def passwords(self) -> tuple[str, ...]:
+        """The passwords in its addresses, for the redactor."""
+        urls = [self.conda_channel_alias, self.conda_installer_url, self.pip_index_url, self.apt_mirror]
+        urls += [self.apt_security_mirror, self.http_proxy, self.https_proxy, *self.git.values()]
+        return tuple(password for url in urls if url and (password := urlsplit(url).password))
+
     def sftp_host_key(self, url: str) -> str | None:
         """The host key of what stands in for the sftp server of `url`."""
         mirror = self.sftp.get(_host_and_port(url))

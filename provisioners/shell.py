@@ -13,7 +13,8 @@ from baker.secret import Secret
 from provisioners.fields import require_at_least, require_path
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SCRIPT_ON_MACHINE = "/run/baker-script"
+_SCRIPT_ON_MACHINE = "/dev/shm/baker/script"  # noqa: S108  (root's own folder, and on the machine)
+"""tmpfs, and executable: Debian's initramfs mounts /run with noexec."""
 _NAME_CHARACTERS = 60
 
 
@@ -141,5 +142,5 @@ class Shell:
 def _remove_script(remote: Remote) -> None:
     try:
         remote.run(["rm", "-f", _SCRIPT_ON_MACHINE], sudo=True, quiet=True)
-    except BakeError as error:  # /run is emptied by the next start anyway; the first failure is what matters
+    except BakeError as error:  # tmpfs is emptied by the next start anyway; the first failure is what matters
         remote.say(f"{_SCRIPT_ON_MACHINE} could not be removed: {error.summary}")

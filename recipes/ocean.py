@@ -2,7 +2,8 @@
 
     bake recipes/ocean.py                                    with conda-forge, GitHub and a data host in reach
     python -m lab run -- bake recipes/ocean.py               where they are not: the lab serves what is fetched
-    bake recipes/ocean.py --set data_gib=200 --set notebooks=https://github.com/you/your-notebooks --set ref=main
+    bake recipes/ocean.py --set data_gib=200 --set notebooks=https://github.com/you/your-notebooks --set ref=main \\
+        --set notebook=tides.ipynb --set data=sftp://your.host/tides --set data_user=you
 
 The notebooks and the data are examples, and the lab's own: `recipes/notebooks/` is the repository, `lab/making/
 dataset.py` makes the data. In a world without the lab, name yours.
@@ -30,6 +31,7 @@ DATA = "/data/ocean"
 def recipe(
     notebooks: str = "https://github.com/image-baker/ocean-notebooks",
     ref: str = "f38914b4c6d8459501814c6232516fff8ddaf3bd",  # v1; a commit, so that nobody can move it
+    notebook: str = "seasons.ipynb",
     data: str = "sftp://data.example.org/ocean",
     data_user: str = "ocean",
     data_gib: int = 4,
@@ -61,6 +63,6 @@ def recipe(
             "checks/ocean_data.py",
             kernel_starts("ocean", prefix=ENVIRONMENT),
             jupyter_runs(prefix=ENVIRONMENT),
-            notebook_runs(f"{NOTEBOOKS}/seasons.ipynb", prefix=ENVIRONMENT),
+            notebook_runs(f"{NOTEBOOKS}/{notebook}", prefix=ENVIRONMENT),
         ),
     )

@@ -60,7 +60,7 @@ class Collector:
         module = pytest.Module.from_parent(self._session, path=path)
         try:
             items = [item for node in module.collect() for item in self._session.genitems(node)]
-        except Exception as error:
+        except (Exception, pytest.skip.Exception) as error:  # a skip of the whole file is no Exception
             if ends_the_bake(error):
                 raise
             raise _import_failed(path, error) from error

@@ -64,6 +64,14 @@ class CheckPlugin:
         session.testscollected = len(session.items)
         return True
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        """A check of a file: as one given directly, it fails when it returns False; pytest itself would only warn."""
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+        if pyfuncitem.obj(**arguments) is False:
+            pytest.fail("the check returned False", pytrace=False)
+        return True
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """One check. What it prints becomes notes: our standard output belongs to the image's name."""

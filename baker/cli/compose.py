@@ -81,6 +81,7 @@ def run_bake(request: BakeRequest) -> int:
     plan = plan_recipe(request.recipe, on=request.on, settings=request.settings)
     builder = find_builder(plan.spec.kind)
     clock, redactor, ending = SystemClock(), Redactor(), _Ending()
+    redactor.add(mirrors.passwords())
     run = new_run(plan, request, clock)
     with _sinks(run, clock, sys.stdout if request.as_json else None) as sinks:
         stream = EventStream([*sinks, NamedSink("ending", ending)], clock=clock, redactor=redactor)

@@ -4,6 +4,7 @@ It owns no machine: whoever launched the machine ends it. Secret values pass thr
 machine; keeping them out of logs is the work of the sinks' redactor.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,9 @@ from baker.secret import Secret
 SECRETS_FOLDER = "/run/baker/secrets"
 """On the machine: tmpfs, 0700, of the login user. Beside it stand the mirrors' files, which every user may read."""
 
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+
+_ENVIRONMENT: dict[str, str | Secret] = {"LC_ALL": "C.UTF-8"}
 """Of every command: what it prints must not depend on who bakes."""
 
 Stream = Literal["stdout", "stderr"]
@@ -287,16 +290,15 @@ class MachineRemote:
             if stream in watchers:
                 watchers[stream](chunk)
 
-        given = env or {}
+        given = _ENVIRONMENT | self._active_mirrors().environment() | dict(env or {})
+        hidden = {name: self._hidden(value) for name, value in given.items()}
         started = self._clock.monotonic()
         exit_code = self._link.run(
             machine_command(
                 command,
                 sudo=sudo,
-                env=_ENVIRONMENT
-                | self._active_mirrors().environment()
-                | {name: value for name, value in given.items() if isinstance(value, str)},
-                secret_env={name: self._resolve(value) for name, value in given.items() if isinstance(value, Secret)},
+                env={name: value for name, value in given.items() if isinstance(value, str) and hidden[name] is None},
+                secret_env={name: value for name, value in hidden.items() if value is not None},
             ),
             what=shown(command),
             stdin=stdin,
@@ -310,6 +312,12 @@ class MachineRemote:
             stderr=tails["stderr"].text() if "stderr" in tails else "",
             seconds=self._clock.monotonic() - started,
         )
+
+    def _hidden(self, value: str | Secret) -> str | None:
+        """A value that no process list may show: a secret, or an address with a password. None for any other."""
+        if isinstance(value, Secret):
+            return self._resolve(value)
+        return value if _PASSWORD_IN_URL.search(value) else None
 
     def _line_emitter(self, stream: Stream) -> Callable[[str], None]:
         return lambda line: self._emit(OutputLine(stream=stream, text=line))

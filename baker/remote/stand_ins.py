@@ -13,7 +13,7 @@ CA_FILE = f"{MACHINE_FOLDER}/ca.pem"
 APT_CONFIGURATION = f"{MACHINE_FOLDER}/apt.conf"
 APT_SOURCES = f"{MACHINE_FOLDER}/sources.list"
 
-_RELEASE = ". /etc/os-release && echo $ID $VERSION_CODENAME; command -v apt-get >/dev/null && echo apt; true"
+_RELEASE = ". /etc/os-release && echo $ID $VERSION_CODENAME; ls /etc/apt/sources.list.d 2>/dev/null; true"
 
 _KEYRINGS = {
     "debian": "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -28,12 +28,14 @@ def apply(remote: Remote, mirrors: Mirrors) -> None:
     if mirrors.ca_bundle:
         remote.put(_read_bundle(mirrors.ca_bundle), CA_FILE)
     if mirrors.apt_mirror or mirrors.ca_bundle:
-        release, *_ = (*remote.run(_RELEASE, quiet=True).stdout.splitlines(), "")
+        release, *parts = remote.run(_RELEASE, quiet=True).stdout.splitlines() or [""]
         distribution, _, codename = release.partition(" ")
         sources = apt_sources(mirrors, distribution, codename)
+        if sources and distribution == "debian" and not mirrors.apt_security_mirror:
+            remote.say("warning: the mirrors name no [apt] security_mirror: packages come without security updates")
         if sources:
             remote.put(sources.encode(), APT_SOURCES)
-        remote.put(apt_configuration(mirrors, own_sources=bool(sources)).encode(), APT_CONFIGURATION)
+        remote.put(apt_configuration(mirrors, own_sources=bool(sources), parts=bool(parts)).encode(), APT_CONFIGURATION)
 
 
 def remove(remote: Remote) -> None:
@@ -54,11 +56,16 @@ def apt_sources(mirrors: Mirrors, distribution: str, codename: str) -> str:
     return "".join(f"deb [signed-by={signed_by}] {url} {suite} {components}\n" for url, suite in entries)
 
 
-def apt_configuration(mirrors: Mirrors, *, own_sources: bool) -> str:
-    """What APT_CONFIG points to: read before /etc/apt, which sets none of this again."""
+def apt_configuration(mirrors: Mirrors, *, own_sources: bool, parts: bool = True) -> str:
+    """What APT_CONFIG points to: read before /etc/apt, which sets none of this again.
+
+    `parts` says that the machine came with sources in sources.list.d, as Ubuntu does: they are set aside. Else the
+    folder is left alone, for sources that the recipe adds.
+    """
     lines = []
     if own_sources:
-        lines += [f'Dir::Etc::sourcelist "{APT_SOURCES}";', 'Dir::Etc::sourceparts "/dev/null";']
+        lines.append(f'Dir::Etc::sourcelist "{APT_SOURCES}";')
+        lines += ['Dir::Etc::sourceparts "/dev/null";'] if parts else []
     if mirrors.ca_bundle:
         lines.append(f'Acquire::https::CaInfo "{CA_FILE}";')
     for scheme, proxy in (("http", mirrors.http_proxy), ("https", mirrors.https_proxy)):

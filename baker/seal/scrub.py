@@ -96,7 +96,14 @@ done
     Scrub(
         what="cloud-init's state",
         why="it must take the next machine for a new one; it keeps the seed, in which keys and host keys stand",
-        script="if command -v cloud-init; then cloud-init clean --logs --seed; fi",
+        # The name that the bake gave the machine (`bake-...`) goes too; one that the recipe chose stays.
+        script="""
+name=$(cat /etc/hostname 2>/dev/null || true)
+case $name in
+  bake-????????) sed -i "/^127\\.0\\.1\\.1[[:space:]].*$name/d" /etc/hosts; echo localhost >/etc/hostname ;;
+esac
+if command -v cloud-init; then cloud-init clean --logs --seed; fi
+""",
         empty=("/var/lib/cloud",),
         remove=("/var/log/cloud-init*.log",),
     ),

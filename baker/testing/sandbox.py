@@ -71,7 +71,7 @@ for path in kcore keys kmsg kallsyms timer_list sched_debug; do
 done
 mount --bind ../boot_id proc/sys/kernel/random/boot_id
 mount -t tmpfs -o ro,mode=0555 sys sys
-mount -t tmpfs -o mode=0755,nosuid,nodev run run
+mount -t tmpfs -o mode=0755,nosuid,nodev,noexec run run   # as Debian's initramfs does
 mkdir .outside
 pivot_root . .outside
 cd /

@@ -234,6 +234,12 @@ def test_all_checks_run_and_all_that_fail_are_named(run_bake) -> None:
     assert "shadow is not for all" in outcome.finished.details[1][1]
 
 
+def test_a_check_that_was_skipped_was_not_seen_to_hold(run_bake) -> None:
+    outcome = run_bake(checks=(lambda host: host.run("true") and pytest.skip("no time"),))
+    assert outcome.finished.exit_code == 7
+    assert "no time" in outcome.finished.details[0][1]
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_signal_in_any_stage_ends_the_machine(run_bake, stage: str, signum: signal.Signals) -> None:

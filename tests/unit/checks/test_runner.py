@@ -298,6 +298,18 @@ def test_a_check_that_returns_false_fails(bench: Any) -> None:
     assert result.name.startswith("lambda at ")
 
 
+def test_a_check_of_a_file_that_returns_false_fails_too(bench: Any) -> None:
+    file = bench.write("checks.py", "def check_salt(host):\n    return host.run('false').rc == 0\n")
+    result = bench.run_one(file)
+    assert (result.outcome, result.message) == ("failed", "the check returned False")
+
+
+def test_a_file_that_skips_itself_is_refused(bench: Any) -> None:
+    file = bench.write("checks.py", "import pytest\npytest.importorskip('no_such_module')\n")
+    with pytest.raises(ChecksFailedError, match="checks.py"):
+        bench.run(file)
+
+
 async def asynchronous(host: Any) -> None:
     raise AssertionError
 

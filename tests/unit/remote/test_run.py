@@ -11,6 +11,7 @@ import pytest
 from baker.clock import SystemClock
 from baker.errors import CommandTimeoutError, ConnectionLostError, Interrupted
 from baker.events import FactRecorded, OutputLine
+from baker.mirrors import Mirrors
 from baker.provisioner import CommandFailedError
 from baker.secret import Secret
 from baker.wait import wait_until
@@ -103,6 +104,14 @@ def test_sudo_is_root_with_the_same_environment(shared_remote):
     result = shared_remote.run('id -un; echo "$A:$HOME"', sudo=True, env={"A": "x y"})
     assert result.stdout == "root\nx y:/root\n"
     assert shared_remote.run(["id", "-un"]).stdout == f"{shared_remote.login_user}\n"
+
+
+def test_a_mirrors_password_reaches_the_command_and_no_command_line(shared_sandbox, make_remote):
+    remote = make_remote(shared_sandbox, mirrors=Mirrors(pip_index_url="https://me:swordfish22@mirror.invalid/simple"))
+    result = remote.run('cat /proc/[0-9]*/cmdline | tr "\\0" " "; printf "|%s" "$PIP_INDEX_URL"', quiet=True)
+    command_lines, seen = result.stdout.rsplit("|", 1)
+    assert seen == "https://me:swordfish22@mirror.invalid/simple"
+    assert "swordfish22" not in command_lines
 
 
 def test_a_secret_reaches_the_command_and_no_command_line(shared_remote, secret_values):

@@ -32,3 +32,7 @@ def test_the_configuration_names_only_what_is_there():
     both = apt_configuration(Mirrors(apt_mirror="http://m", http_proxy="http://p:1"), own_sources=True)
     assert 'Dir::Etc::sourceparts "/dev/null";' in both
     assert 'Acquire::http::Proxy "http://p:1";' in both
+
+
+def test_sources_that_a_recipe_adds_are_left_alone_where_the_machine_came_with_none():
+    assert "sourceparts" not in apt_configuration(Mirrors(apt_mirror="http://m"), own_sources=True, parts=False)
