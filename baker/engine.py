@@ -19,11 +19,14 @@ from baker.errors import (
     BuilderError,
     BuilderUnavailableError,
     ChecksFailedError,
+    CommandTimeoutError,
+    ConnectionLostError,
     LaunchError,
     NoAnswerError,
     ReachError,
     RecipeError,
     StepError,
+    TimeLimitReached,
 )
 from baker.events import Emit
 from baker.interrupts import Interrupts, raise_deferred, shield
@@ -33,6 +36,7 @@ from baker.plan import Plan, PlannedStep
 from baker.ports import Builder, CheckRunner, Clock, Connector, Machine, Problem, RunInfo, Sealer, Transfer
 from baker.remote import MachineRemote
 from baker.vault import Vault
+from baker.wait import wait_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,8 @@ class Parts:
     interrupts: Interrupts
 
 
+_DYING_SECONDS = 5.0
+
 _REFUSALS: Mapping[int, type[BakeError]] = {
     error.exit_code: error for error in (RecipeError, BuilderUnavailableError, BuilderError, ReachError)
 }
@@ -72,6 +78,9 @@ def bake(
             _preflight(plan, parts, mirrors)
         artifact = _build(plan, parts, run, mirrors, narrator)
         narrator.raise_for_leftovers()
+    except TimeLimitReached as limit:
+        narrator.fail(limit.error)
+        raise limit.error from None
     except BaseException as error:
         narrator.fail(error)
         raise
@@ -124,7 +133,7 @@ def _machine(plan: Plan, parts: Parts, run: RunInfo, narrator: Narrator) -> Iter
     try:
         with narrator.stage("launch"):
             machine = stack.enter_context(parts.builder.machine(plan.spec, plan.disks, run, narrator.emit))
-        with parts.interrupts.hurrying(machine.kill), _blaming(machine):
+        with parts.interrupts.hurrying(machine.kill), _blaming(machine, parts.clock):
             yield machine
     except BaseException:
         with shield(), narrator.stage("terminate"):
@@ -136,11 +145,17 @@ def _machine(plan: Plan, parts: Parts, run: RunInfo, narrator: Narrator) -> Iter
 
 
 @contextmanager
-def _blaming(machine: Machine) -> Iterator[None]:
-    """A lost connection is the machine's fault when the machine is dead: say that instead."""
+def _blaming(machine: Machine, clock: Clock) -> Iterator[None]:
+    """What goes wrong with a machine that is dead, or stopped, is the machine's fault: say that instead.
+
+    sshd goes some seconds before a machine that switches itself off, so a lost connection is asked about for a while.
+    """
     try:
         yield
-    except ReachError:
+    except ConnectionLostError:
+        wait_until(machine.check_alive, timeout=_DYING_SECONDS, clock=clock)
+        raise
+    except (LaunchError, CommandTimeoutError):
         machine.check_alive()
         raise
 
@@ -168,6 +183,8 @@ def _connect(machine: Machine, remote: MachineRemote, timeout: float) -> None:
             details=(*error.details, ("the machine", machine.diagnose())),
             hint="give it longer with boot_timeout_seconds, or find out from its console what it waits for",
         ) from error
+    except (LaunchError, ConnectionLostError) as error:
+        raise error.with_details(("the machine", machine.diagnose())) from error.__cause__
 
 
 def _provision(step: PlannedStep, remote: MachineRemote) -> None:

@@ -23,6 +23,7 @@
     └── BakeTimeoutError            11  --timeout
 
     Interrupted (BaseException)     129 / 130 / 143   SIGHUP, SIGINT, SIGTERM
+    └── TimeLimitReached                the same for --timeout; the engine makes a BakeTimeoutError of it
 
 An error reads: what failed, the details that a person needs, and a hint of what to do.
 The first failure of a bake decides its exit code; what fails during clean-up never does.
@@ -168,3 +169,16 @@ class Interrupted(BaseException):
     def exit_code(self) -> int:
         """128 + the signal's number, as shells have it."""
         return 128 + self.signum
+
+
+class TimeLimitReached(Interrupted):
+    """`--timeout` is over. On its way up nobody may take it for a failure of their own; `error` is what it becomes."""
+
+    def __init__(self, signum: int, error: BakeTimeoutError) -> None:
+        super().__init__(signum)
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:
+        """That of the error."""
+        return self.error.exit_code

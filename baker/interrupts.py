@@ -1,7 +1,7 @@
 """Signals and the bake's time limit, turned into one exception at one place.
 
 While an `Interrupts` is open, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the main thread, wherever
-it is, so that everything unwinds. The time limit does the same with `BakeTimeoutError`. Clean-up runs under
+it is, so that everything unwinds. The time limit does the same with `TimeLimitReached`. Clean-up runs under
 `shield()`: nothing is raised inside it, and a signal that arrives there calls the `hurry` functions instead, the
 shortest way to "the machine is gone".
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from baker.errors import BakeTimeoutError, Interrupted
+from baker.errors import BakeTimeoutError, Interrupted, TimeLimitReached
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,6 +32,7 @@ class Interrupts:
         self._limit_text = limit_text or f"{timeout} s"
         self._before: dict[signal.Signals, Any] = {}
         self._shields = 0
+        self._holds = 0
         self._stop: BaseException | None = None
         self._deferred: BaseException | None = None
         self._hurry: list[Callable[[], None]] = []
@@ -71,25 +72,24 @@ class Interrupts:
                 kill()
         self._stop_with(Interrupted(signum))
 
-    def _on_alarm(self, _signum: int, _frame: FrameType | None) -> None:
-        self._stop_with(
-            BakeTimeoutError(
-                f"the bake took longer than its time limit of {self._limit_text}",
-                hint="give it more with --timeout, or look in events.jsonl where the time went",
-            )
+    def _on_alarm(self, signum: int, _frame: FrameType | None) -> None:
+        error = BakeTimeoutError(
+            f"the bake took longer than its time limit of {self._limit_text}",
+            hint="give it more with --timeout, or look in events.jsonl where the time went",
         )
+        self._stop_with(TimeLimitReached(signum, error))
 
     def _stop_with(self, stop: BaseException) -> None:
         if self._stop is not None:
             return  # already unwinding: the first reason stands
-        if self._shields:
+        if self._shields or self._holds:
             self._deferred = self._deferred or stop
             return
         self._stop = stop
         raise stop
 
     def _raise_deferred(self) -> None:
-        if self._deferred is not None and self._shields == 0:
+        if self._deferred is not None and self._shields == 0 and self._holds == 0:
             self._stop, self._deferred = self._deferred, None
             raise self._stop
 
@@ -109,6 +109,24 @@ def shield() -> Iterator[None]:
         yield
     finally:
         interrupts._shields -= 1
+
+
+@contextmanager
+def hold() -> Iterator[None]:
+    """For a few instructions of other people's code that must not be cut in two, as when they take a lock.
+
+    What a signal asks for meanwhile is raised at the end; unlike in a shield, a first signal hurries nobody.
+    """
+    interrupts = _open
+    if interrupts is None:
+        yield
+        return
+    interrupts._holds += 1
+    try:
+        yield
+    finally:
+        interrupts._holds -= 1
+    raise_deferred()
 
 
 def raise_deferred() -> None:

@@ -5,12 +5,14 @@ Everything happens in the calling thread, in waits short enough that a signal's 
 
 import select
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import paramiko
 
+from baker.communicators.errors import FOREIGN_ERRORS, translated
 from baker.errors import ConnectionLostError
+from baker.interrupts import hold
 from baker.ports import OutputSink
 
 _CHUNK_BYTES = 256 * 1024
@@ -18,7 +20,10 @@ _LONGEST_WAIT_SECONDS = 0.2
 _WINDOW_WAIT_SECONDS = 0.005
 """paramiko has no event for "the other side takes more"."""
 
-_QUIET_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+"""Between looks at a machine that is silent: one whose host's disk is full is stopped, with its connection open."""
+
+_QUIET_SECONDS = 5.0
 """After a command's end, how long its streams may be silent until they are taken for those of a daemon it started."""
 
 _CLOSING_SECONDS = 1.0
@@ -30,8 +35,16 @@ UNKNOWN_EXIT = 128 + 9
 class RunningCommand:
     """A command on `channel`, which is open and on which the command was started."""
 
-    def __init__(self, channel: paramiko.Channel, server: str, stdin: Iterable[bytes], on_output: OutputSink) -> None:
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        server: str,
+        stdin: Iterable[bytes],
+        on_output: OutputSink,
+        check_alive: Callable[[], None],
+    ) -> None:
         self._channel = channel
+        self._check_alive = check_alive
         self._server = server
         self._input: Iterator[bytes] = iter(stdin)
         self._pending = memoryview(b"")
@@ -41,10 +54,14 @@ class RunningCommand:
     def wait(self, deadline: float) -> int:
         """The exit code. TimeoutError at `deadline` (monotonic), ConnectionLostError when the connection ends first."""
         quiet_since: float | None = None
+        next_look = time.monotonic() + _LOOK_SECONDS
         descriptor = self._channel.fileno()
         while True:
             moved = self._feed() | self._drain()
             now = time.monotonic()
+            if not moved and now >= next_look:
+                self._check_alive()
+                next_look = now + _LOOK_SECONDS
             if self._finished():
                 return self._exit_code()
             if now >= deadline:
@@ -71,14 +88,14 @@ class RunningCommand:
                 self._pending = memoryview(next(self._input))
             except StopIteration:
                 self._input_open = False
-                with suppress(OSError, paramiko.SSHException):  # it ended meanwhile, which `wait` sees
+                with hold(), suppress(*FOREIGN_ERRORS):  # it ended meanwhile, which `wait` sees
                     self._channel.shutdown_write()
                 return True
         if not self._pending:
             return True
         if not self._channel.send_ready():
             return False
-        with suppress(OSError, paramiko.SSHException):
+        with hold(), suppress(*FOREIGN_ERRORS):
             sent = self._channel.send(self._pending[:_CHUNK_BYTES].tobytes())
             self._pending = self._pending[sent:]
         return True
@@ -86,12 +103,20 @@ class RunningCommand:
     def _drain(self) -> bool:
         moved = False
         if self._channel.recv_ready():
-            self._on_output("stdout", self._channel.recv(_CHUNK_BYTES))
+            self._on_output("stdout", self._received(self._channel.recv))
             moved = True
         if self._channel.recv_stderr_ready():
-            self._on_output("stderr", self._channel.recv_stderr(_CHUNK_BYTES))
+            self._on_output("stderr", self._received(self._channel.recv_stderr))
             moved = True
         return moved
+
+    def _received(self, receive: Callable[[int], bytes]) -> bytes:
+        """Receiving also sends, to say that more is welcome; a signal in the midst of that would leave a lock taken."""
+        try:
+            with hold():
+                return receive(_CHUNK_BYTES)
+        except FOREIGN_ERRORS as error:
+            raise translated(error, self._server) from error
 
     def _finished(self) -> bool:
         """Whether nothing will come any more."""

@@ -48,7 +48,7 @@ class SshConnector:
             try:
                 with _closed_on_error(_dial(address, min(remaining, _BANNER_SECONDS))) as connection:
                     self._await_banner(connection, min(remaining, _BANNER_SECONDS), check_alive)
-                    return _log_in(address, connection, max(1.0, deadline - self._clock.monotonic()))
+                    return _log_in(address, connection, max(1.0, deadline - self._clock.monotonic()), check_alive)
             except _NotYetError as error:
                 last = str(error)
             self._clock.sleep(min(pause, max(0.0, deadline - self._clock.monotonic())))
@@ -76,8 +76,9 @@ class SshConnector:
 class SshCommunicator:
     """A `baker.ports.Communicator` over an authenticated transport."""
 
-    def __init__(self, transport: paramiko.Transport, server: str) -> None:
+    def __init__(self, transport: paramiko.Transport, server: str, check_alive: Callable[[], None]) -> None:
         self._transport = transport
+        self._check_alive = check_alive
         self._server = server
 
     def run(
@@ -92,7 +93,7 @@ class SshCommunicator:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         channel = self._start(command, deadline)
         with channel:
-            running = RunningCommand(channel, self._server, stdin, on_output)
+            running = RunningCommand(channel, self._server, stdin, on_output, self._check_alive)
             return running.wait(deadline)
 
     def close(self) -> None:
@@ -123,7 +124,9 @@ def _dial(address: Address, seconds: float) -> socket.socket:
         raise _NotYetError(str(error)) from error
 
 
-def _log_in(address: Address, connection: socket.socket, seconds: float) -> SshCommunicator:
+def _log_in(
+    address: Address, connection: socket.socket, seconds: float, check_alive: Callable[[], None]
+) -> SshCommunicator:
     """_NotYetError when the connection ends, as it does while an sshd restarts; else ConnectionLostError."""
     transport = new_transport(connection, host_key_types=(address.host_key.split()[0],), seconds=seconds)
     try:
@@ -132,7 +135,7 @@ def _log_in(address: Address, connection: socket.socket, seconds: float) -> SshC
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(address.key.private))
         transport.auth_publickey(address.user, key)
         transport.set_keepalive(KEEPALIVE_SECONDS)
-        return SshCommunicator(transport, _server(address))
+        return SshCommunicator(transport, _server(address), check_alive)
     except FOREIGN_ERRORS as error:
         refused = isinstance(error, paramiko.AuthenticationException) and transport.is_active()
         transport.close()

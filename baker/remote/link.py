@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 from baker.errors import BakeError, CommandTimeoutError, ConnectionLostError
-from baker.interrupts import shield
+from baker.interrupts import raise_deferred, shield
 from baker.ports import Clock, Communicator, Connector, Machine, OutputSink
 from baker.remote.command import MachineCommand, end_command
 
@@ -60,7 +60,9 @@ class Link:
         try:
             return self._open_communicator().run(command.text, stdin=fed, timeout=timeout, on_output=on_output)
         except TimeoutError as error:
-            left = self._end(command.token)
+            with shield():  # or the bake's own time limit would be swallowed in there
+                left = self._end(command.token)
+            raise_deferred()
             details = [("command", what)] + ([("still running", left)] if left else [])
             raise CommandTimeoutError(
                 f"a command took longer than its time-out of {timeout:g} s and was ended",
@@ -81,6 +83,10 @@ class Link:
 
     def _end(self, token: str) -> str:
         """End the command of `token`; what would not end. Never raises: an error is on its way up already."""
+        try:
+            self.machine.check_alive()
+        except BakeError:  # nothing runs on a dead machine, and nothing answers on one that QEMU has stopped
+            return ""
         lines: list[bytes] = []
 
         def keep(stream: str, chunk: bytes) -> None:

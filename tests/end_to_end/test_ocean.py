@@ -93,7 +93,7 @@ def _it_boots_again_with_its_data(
         assert "OK" in remote.run("cd /data/ocean && sha256sum -c SHA256SUMS").stdout
         assert remote.run("ls /srv/notebooks").stdout.strip()
         run_id = bake.records[0].event.run_id  # type: ignore[union-attr]
-        traces = "grep -rlsE '{}' /etc /home /root /var/lib /var/log; true"
+        traces = "grep -rlsE '{}' /etc /home /root /opt /srv /data /var/lib; true"
         assert remote.run(traces.format(run_id), sudo=True).stdout == "", "a trace of the builder's keys is left"
         assert remote.run("getent passwd baker", check=False).exit_code != 0, "the build account is left"
         assert remote.run("grep -rls 10.0.2.2 /etc /root; true", sudo=True).stdout == "", "a mirror's address is left"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from baker.errors import BakeTimeoutError, Interrupted
+from baker.errors import Interrupted, TimeLimitReached
 from baker.interrupts import SIGNALS, Interrupts, raise_deferred, shield
 
 
@@ -39,8 +39,10 @@ def test_no_exception_handler_of_a_step_can_eat_an_interrupt() -> None:
 
 
 def test_the_time_limit_ends_a_blocking_call() -> None:
-    with Interrupts(timeout=0.05, limit_text="50ms"), pytest.raises(BakeTimeoutError, match="50ms"):
+    with Interrupts(timeout=0.05, limit_text="50ms"), pytest.raises(TimeLimitReached) as limit:
         time.sleep(60)
+    assert limit.value.exit_code == 11
+    assert "50ms" in limit.value.error.summary
 
 
 def test_what_arrives_under_a_shield_is_raised_afterwards() -> None:

@@ -1,7 +1,8 @@
 """Talks to a running QEMU over QMP, its control protocol: a synchronous face of `qemu.qmp`.
 
-The event loop runs only inside calls, in the calling thread, so a signal that raises in the main thread ends a call
-at once, and there is no second thread. QEMU's events wait in the socket in between.
+The event loop runs only inside calls, in the calling thread: there is no second thread, and QEMU's events wait in the
+socket in between. asyncio eats what a signal raises in a callback, so what signals ask for is held back until a call
+has ended, which takes milliseconds.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 from qemu.qmp import EventListener, Message, QMPClient, QMPError
 from qemu.qmp.protocol import ConnectError
+
+from baker import interrupts
 
 T = TypeVar("T")
 
@@ -60,7 +63,8 @@ class Monitor:
         if self._lock.acquire(blocking=False):  # else another call is running, and reads them too
             try:
                 if not self._loop.is_closed():
-                    self._loop.run_until_complete(_turn())
+                    with interrupts.hold():
+                        self._loop.run_until_complete(_turn())
             finally:
                 self._lock.release()
         self._events += map(_event, self._listener.clear())
@@ -84,7 +88,8 @@ class Monitor:
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
         with self._lock:
             try:
-                return self._loop.run_until_complete(asyncio.wait_for(call, ANSWER_SECONDS))
+                with interrupts.hold():
+                    return self._loop.run_until_complete(asyncio.wait_for(call, ANSWER_SECONDS))
             except TimeoutError as error:
                 raise MonitorError(f"QEMU did not answer within {ANSWER_SECONDS:.0f} s") from error
             except (QMPError, ConnectError, EOFError, OSError) as error:
