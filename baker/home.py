@@ -9,6 +9,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from baker.errors import BuilderError
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -42,5 +44,11 @@ class Home:
 
     def _folder(self, name: str) -> Path:
         folder = self.path / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BuilderError(
+                f"{folder} cannot be made: {(error.strerror or str(error)).lower()}",
+                hint="export BAKER_HOME=/a/folder/of/yours",
+            ) from error
         return folder

@@ -188,7 +188,8 @@ def parse_mirrors(document: Mapping[str, Any], origin: str) -> Mirrors:
             if section == "git":
                 values.setdefault("git", {})[key] = _text(value, f"{origin}: [git] {key}")
             elif section == "sftp":
-                values.setdefault("sftp", {})[key] = _sftp_mirror(value, f"{origin}: [sftp] {key}")
+                server = key if ":" in key else f"{key}:22"
+                values.setdefault("sftp", {})[server] = _sftp_mirror(value, f"{origin}: [sftp] {key}")
             elif (section, key) in _KEYS:
                 values[_KEYS[section, key]] = _text(value, f"{origin}: [{section}] {key}")
             else:

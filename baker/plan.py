@@ -103,6 +103,7 @@ def _plan_step(number: int, provisioner: Provisioner, recipe: Recipe, previous: 
         where = f"step {number} {provisioner.name!r}"
         requirements = provisioner.requires()
         _check_disks(where, requirements.disks, recipe.disks)
+        _check_secrets(where, requirements.secrets)
         fingerprint = step_fingerprint(previous, provisioner, recipe.folder)
     except OSError as error:
         raise RecipeError(
@@ -126,6 +127,15 @@ def _plan_step(number: int, provisioner: Provisioner, recipe: Recipe, previous: 
         requirements=requirements,
         provisioner=provisioner,
     )
+
+
+def _check_secrets(where: str, secrets: Iterable[object]) -> None:
+    """A recipe is not type-checked, and a secret written as text is the commonest slip. Its value is not shown."""
+    if not all(isinstance(secret, Secret) for secret in secrets):
+        raise RecipeError(
+            f"{where} has a secret that is written as text",
+            hint='take it out of the recipe, and write Secret.from_env("NAME") in its place',
+        )
 
 
 def _check_disks(where: str, wanted: Iterable[str], declared: tuple[Disk, ...]) -> None:

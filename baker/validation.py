@@ -3,6 +3,7 @@
 Pure but for asking whether files of checks exist. Says what is wrong by number and name, and how to write it.
 """
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -86,11 +87,26 @@ def _check_checks(checks: object, folder: Path) -> None:
                     f"check {number} refers to a file that does not exist: {check}",
                     hint=f"paths are relative to the recipe's folder, {folder}",
                 )
+            _check_check_file(number, folder / check)
         elif not callable(check):
             raise RecipeError(
                 f"check {number} cannot be run: it is of type {type(check).__name__}",
                 hint="a check is a function that takes `host`, or the path of a file of check_* functions",
             )
+
+
+def _check_check_file(number: int, path: Path) -> None:
+    """What would fail only when the machine is ready to be checked. Parses the file, and does not run it."""
+    where = f"check {number}: {path}"
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise RecipeError(f"{where}, line {error.lineno}: {error.msg}") from error
+    except (OSError, ValueError) as error:  # ValueError: null bytes
+        raise RecipeError(f"{where} cannot be read as Python: {error}") from error
+    names = [getattr(node, "name", "") for node in ast.walk(tree)]
+    if not any(name.lower().startswith("check") for name in names if name):
+        raise RecipeError(f"{where} defines no check", hint="name its functions check_..., and let them take `host`")
 
 
 def _check_rest(recipe: Recipe) -> None:

@@ -74,7 +74,7 @@ def _home_finding(home: Path) -> Finding:
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     text = f"{home}, {size(free)} free"
-    if not os.access(there, os.W_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Finding(name="home", ok=False, text=f"{text}, not writable", hint="export BAKER_HOME=/a/folder/of/yours")
     if free < _LEAST_FREE_BYTES:
         hint = f"make room, or export BAKER_HOME=/a/folder/with/{size(_LEAST_FREE_BYTES).replace(' ', '')}"

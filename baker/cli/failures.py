@@ -1,5 +1,6 @@
 """Errors on the screen: one form for all of them, and never a traceback."""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -50,6 +51,8 @@ def _keep(text: str, folder: Path | None) -> Path:
 
 
 def _write(text: str, redactor: Redactor) -> None:
-    """To standard error, if there is one."""
+    """To standard error, if there is one that takes it; the exit code says the rest."""
     if sys.stderr is not None:
-        sys.stderr.write(redactor(text))
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(redactor(text))
+            sys.stderr.flush()

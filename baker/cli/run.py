@@ -17,7 +17,7 @@ from baker.cli.options import (
 
 EXAMPLES = examples(
     "bake recipes/ocean.py",
-    "bake recipes/ocean.py --set disk_gib=40 --timeout 90m",
+    "bake recipes/ocean.py --set data_gib=40 --timeout 90m",
     "bake recipes/ocean.py --mirrors lab.toml",
     "image=$(bake recipes/ocean.py | tail -1)",
 )

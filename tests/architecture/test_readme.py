@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_the_recipe_that_it_shows_plans(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert "waves" in result.stdout
+
+
+def test_the_mirrors_file_that_it_shows_is_one() -> None:
+    from baker.mirrors import parse_mirrors
+
+    (example,) = blocks("toml")
+    assert parse_mirrors(tomllib.loads(example), "README").sftp["data.example.org:22"].address == "127.0.0.1:8642"
 
 
 def test_it_lists_every_exit_code() -> None:
