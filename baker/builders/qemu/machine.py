@@ -1,6 +1,7 @@
 """A machine that runs in a QEMU process: is it alive, what does it say, switch it off, make it an image."""
 
 import re
+import shlex
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from baker.builders.qemu.errors import tail
 from baker.builders.qemu.monitor import Monitor, MonitorError, MonitorEvent
 from baker.builders.qemu.process import ChildProcess
 from baker.errors import BuilderError, CaptureError, DiskFullError, MachineDiedError
-from baker.events import Emit, Notice
+from baker.events import Emit, FactRecorded, Notice
 from baker.ports import Address, Clock
 from baker.provisioner import Remote
 
@@ -108,7 +109,11 @@ class QemuMachine:
         refuse_name(images, name)
         self.check_alive()
         self._power_off()
-        return write_image(images, name, self._started.disks, self._capturing.describe(name, labels), self._emit)
+        describe = self._capturing.describe(name, labels)
+        artifact = write_image(images, name, self._started.disks, describe, self._emit)
+        start = f'image={shlex.quote(artifact.id)}   # and start it as "Use an image" in README shows'
+        self._emit(FactRecorded(source="capture", name="next command", value=start))
+        return artifact
 
     def kill(self) -> None:
         """End it at once, in any state. Its disks are then fit for nothing."""

@@ -148,8 +148,8 @@ FAULTS: dict[Callable[[QemuBuilder, Home], QemuBuilder], tuple[type[BakeError], 
     source_that_is_too_large: (BuilderError, "larger than disk_gib=2"),
     no_accelerator: (BuilderError, "KVM does not work"),
     accelerator_that_fails: (LaunchError, "the machine did not start: QEMU exited with 1"),
-    work_folder_that_is_a_file: (LaunchError, "making a folder in"),
-    images_folder_that_is_a_file: (LaunchError, "making a folder in"),
+    work_folder_that_is_a_file: (BuilderError, "cannot be made: file exists"),
+    images_folder_that_is_a_file: (BuilderError, "cannot be made: file exists"),
 }
 
 
