@@ -29,6 +29,7 @@ An error reads: what failed, the details that a person needs, and a hint of what
 The first failure of a bake decides its exit code; what fails during clean-up never does.
 """
 
+import signal
 from typing import ClassVar
 
 Details = tuple[tuple[str, str], ...] | list[tuple[str, str]]
@@ -162,7 +163,7 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by signal {signum}")
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
 
     @property
