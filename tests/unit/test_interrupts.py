@@ -6,7 +6,7 @@ import time
 import pytest
 
 from baker.errors import Interrupted, TimeLimitReached
-from baker.interrupts import SIGNALS, Interrupts, raise_deferred, shield
+from baker.interrupts import SIGNALS, Interrupts, hold, raise_deferred, shield
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
@@ -77,3 +77,13 @@ def test_without_interrupts_a_shield_does_nothing() -> None:
     with shield():
         pass
     raise_deferred()
+
+
+def test_what_arrives_in_a_hold_is_raised_at_its_end_and_hurries_nobody() -> None:
+    order: list[str] = []
+    with Interrupts() as interrupts, interrupts.hurrying(lambda: order.append("killed")), pytest.raises(Interrupted):
+        with hold():
+            signal.raise_signal(signal.SIGINT)
+            order.append("inside")
+        order.append("after")
+    assert order == ["inside"]

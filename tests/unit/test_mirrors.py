@@ -136,3 +136,8 @@ def test_what_is_not_a_mirrors_file_says_where(document: dict[str, Any], said: s
 def test_an_address_that_is_none_is_the_recipes_fault(url: str) -> None:
     with pytest.raises(RecipeError, match="is not an address"):
         _url(_parse(ALL), "sftp", url)
+
+
+def test_the_passwords_in_addresses_are_known_to_whoever_redacts() -> None:
+    mirrors = Mirrors(pip_index_url="https://me:swordfish22@m/simple", git={"https://a/": "http://u:trout4455@m/"})
+    assert mirrors.passwords() == ("swordfish22", "trout4455")
