@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Debian packages: to run the QEMU builder, to make the lab, to run the tests.
 APT_RUN := python3-venv qemu-system-x86 qemu-utils ovmf mmdebstrap uidmap mtools fdisk e2fsprogs systemd-boot-efi ca-certificates
 APT_LAB := $(shell cat lab/apt-packages.txt 2>/dev/null)
-APT_TEST := git openssh-client dnf createrepo-c rpm tmux
+APT_TEST := git openssh-client dnf createrepo-c rpm tmux packer
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab test test-fast soak bench lint format clean
@@ -22,14 +22,15 @@ $(VENV)/.ready: Makefile pyproject.toml constraints.txt lab/apt-packages.txt
 	@missing=$$(for package in $(APT_RUN) $(APT_LAB) $(APT_TEST); do \
 	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
+	    command -v apt-get >/dev/null || { echo "error: there is no apt-get to install what is missing:" $$missing; exit 1; }; \
 	    echo "installing" $$missing; \
 	    $(SUDO) apt-get update -qq && \
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing </dev/null >$(CURDIR)/.apt.log 2>&1 \
 	        || { tail -20 .apt.log; exit 1; }; rm -f .apt.log; \
 	fi
-	@[ -x $(BIN)/python ] || python3 -m venv $(VENV)
+	@$(BIN)/pip --version >/dev/null 2>&1 || python3 -m venv --clear $(VENV)
 	@echo "installing the baker into $(VENV)"
-	@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: setup ## bake recipes/ocean.py on a local virtual machine, everything it fetches served by the lab
@@ -61,6 +62,7 @@ soak: setup ## what takes an hour
 
 bench: setup ## ratios, measured side by side in one run
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench_scan
 
-clean: ## remove what `setup` and the lab made here
+clean: ## remove .venv, .lab and .bake (logs of runs); images stay, and source images too
 	rm -rf $(VENV) .lab .bake build dist *.egg-info

@@ -15,11 +15,13 @@ from baker.provisioner import (
     Requirements,
     SftpSource,
 )
-from baker.recipe import Disk, Recipe, Share
+from baker.recipe import SECRET_KINDS, AllowedSecret, Disk, Recipe, Share
 from baker.secret import Secret
 
 __all__ = [
     "NOTHING_REQUIRED",
+    "SECRET_KINDS",
+    "AllowedSecret",
     "BakeError",
     "CommandFailedError",
     "CommandResult",

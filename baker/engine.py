@@ -1,49 +1,69 @@
 """The story of a bake, and nothing else.
 
     preflight -> launch -> connect -> provision -> check -> seal -> finalize -> capture -> [builder gone]
+              -> verify -> share
 
 What happens in each stage is done by the parts that are handed in; this module decides the order, and sees to it
 that the machine is gone at the end, whatever happened. It names no builder.
 """
 
-import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from baker import deadman
 from baker.artifact import Artifact
 from baker.errors import (
     BakeError,
     BuilderError,
     BuilderUnavailableError,
     ChecksFailedError,
-    CommandTimeoutError,
-    ConnectionLostError,
-    LaunchError,
-    NoAnswerError,
+    Interrupted,
+    MachineDiedError,
     ReachError,
     RecipeError,
     StepError,
-    TimeLimitReached,
+    UsageError,
 )
 from baker.events import Emit
-from baker.interrupts import Interrupts, raise_deferred, shield
+from baker.interrupts import Interrupts
+from baker.labels import labels_of
+from baker.ledger import Ledger
+from baker.lifetime import attended, log_in
 from baker.mirrors import Mirrors
 from baker.narrator import Narrator
 from baker.plan import Plan, PlannedStep
-from baker.ports import Builder, CheckRunner, Clock, Connector, Machine, Problem, RunInfo, Sealer, Transfer
+from baker.ports import (
+    Builder,
+    CheckRunner,
+    Clock,
+    Connector,
+    Machine,
+    Problem,
+    Promise,
+    RunInfo,
+    Sealer,
+    Transfer,
+    Verifier,
+)
+from baker.recipe import Share
 from baker.remote import MachineRemote
+from baker.retention import retire
 from baker.vault import Vault
-from baker.wait import wait_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Who does the work of each stage.
 
-    `reach` probes what the plan fetches and raises FetchError for what is out of reach.
+    `reach` probes what the plan fetches and raises FetchError for what is out of reach. `sweep` removes what dead runs
+    left where this one will make things; it raises nothing. `manifest` is what is known of the bake so far, as it goes
+    with the image. `share` raises when one target did not get the image, or none did because it is not verified.
+    Without `verify` the image stays labelled as not verified. `pause` holds a machine on which something failed for a
+    person, and returns when the wait is over; it raises nothing either. Without it the machine goes at once.
     """
 
     builder: Builder[Any]
@@ -55,9 +75,16 @@ class Parts:
     vault: Vault
     clock: Clock
     interrupts: Interrupts
+    ledger: Ledger
+    sweep: Callable[[Emit], None]
+    manifest: Callable[[], str]
+    share: Callable[[Artifact, Share, Emit], object]
+    verify: Verifier | None = None
+    pause: Callable[[Machine, Exception, Emit], None] | None = None
 
 
-_DYING_SECONDS = 5.0
+_STAGES_TO_PAUSE_IN = ("provision", "check", "seal")
+"""Before them nobody can log in, and after them nobody can any more."""
 
 _REFUSALS: Mapping[int, type[BakeError]] = {
     error.exit_code: error for error in (RecipeError, BuilderUnavailableError, BuilderError, ReachError)
@@ -71,28 +98,38 @@ def bake(
 
     Emits BakeStarted first and BakeFinished last, whatever happens between.
     """
-    narrator = Narrator(emit, parts.clock)
+    narrator = Narrator(parts.ledger.recording(run, plan.spec.kind, emit), parts.clock)
     narrator.begin(plan, run, versions)
-    try:
+    with narrator.ending():
         with narrator.stage("preflight"):
-            _preflight(plan, parts, mirrors)
-        artifact = _build(plan, parts, run, mirrors, narrator)
+            parts.sweep(narrator.emit)
+            _preflight(plan, parts, run, mirrors)
+        artifact, promise = _build(plan, parts, run, mirrors, narrator)
+        if parts.verify is not None:
+            with narrator.stage("verify"):
+                artifact = parts.verify(artifact, promise, run, narrator.emit)
+                parts.builder.keep_manifest(artifact, parts.manifest())
+        if plan.recipe.share:
+            with narrator.stage("share"):
+                parts.share(artifact, plan.recipe.share, narrator.emit)
+        if parts.verify is not None:
+            retire(parts.builder, artifact, plan.recipe.keep, narrator.emit)
         narrator.raise_for_leftovers()
-    except TimeLimitReached as limit:
-        narrator.fail(limit.error)
-        raise limit.error from None
-    except BaseException as error:
-        narrator.fail(error)
-        raise
-    narrator.end()
     return artifact
 
 
-def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: Narrator) -> Artifact:
-    with _machine(plan, parts, run, narrator) as machine:
+def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: Narrator) -> tuple[Artifact, Promise]:
+    """The image, and what it promises; its builder is gone."""
+    launch = parts.builder.machine(plan.spec, plan.disks, run, narrator.emit)
+    failed = partial(_look_at_failure, parts=parts, run=run, narrator=narrator)
+    with attended(
+        launch, interrupts=parts.interrupts, clock=parts.clock, stage=narrator.stage, failed=failed
+    ) as machine:
         with _remote(machine, plan, parts, mirrors, narrator.emit) as remote:
             with narrator.stage("connect"):
-                _connect(machine, remote, plan.spec.boot_timeout_seconds)
+                log_in(machine, remote, timeout=plan.spec.boot_timeout_seconds)
+                deadman.arm(remote, run.expires, narrator.emit, parts.clock)
+            promise = _promise(plan, parts, mirrors, machine)
             with narrator.stage("provision"):
                 for step in plan.steps:
                     with narrator.step(step):
@@ -100,20 +137,35 @@ def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: N
             with narrator.stage("check"):
                 _check(plan, parts, remote, narrator.emit)
             with narrator.stage("seal"):
-                parts.seal(remote, disks=plan.disks, emit=narrator.emit)
+                parts.seal(
+                    remote,
+                    disks=plan.disks,
+                    allow=plan.recipe.allow_secrets,
+                    secrets=_secrets(plan, parts.vault, mirrors),
+                    own_keys=_own_keys(machine),
+                    emit=narrator.emit,
+                )
             with narrator.stage("finalize"):
                 machine.finalize(remote)
         with narrator.stage("capture"):
-            artifact = machine.capture(run.image_name, _labels(plan, run))
+            artifact = machine.capture(run.image_name, labels_of(plan, run, machine.address, narrator.facts("seal")))
             narrator.captured(artifact)
-    return artifact
+            parts.builder.keep_manifest(artifact, parts.manifest())
+    return artifact, promise
 
 
-def _preflight(plan: Plan, parts: Parts, mirrors: Mirrors) -> None:
+def _preflight(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors) -> None:
     """All that can be known before anything is created. The cheapest question first."""
     _refuse(parts.builder.check(plan.spec))
+    if plan.recipe.share:
+        _refuse(parts.builder.check_share(plan.recipe.share))
+        if parts.verify is None:
+            raise UsageError(
+                "the recipe shares its image, and an image that is not verified is not shared",
+                hint="bake it without --no-verify, or take `share` out of the recipe",
+            )
     parts.vault.resolve(plan.secrets)
-    _refuse(parts.builder.preflight(plan))
+    _refuse(parts.builder.preflight(plan, until=run.expires))
     parts.reach(plan, mirrors)
 
 
@@ -126,38 +178,16 @@ def _refuse(problems: Iterable[Problem]) -> None:
         raise _REFUSALS.get(first.exit_code, BuilderError)(first.summary, details=details, hint=first.hint)
 
 
-@contextmanager
-def _machine(plan: Plan, parts: Parts, run: RunInfo, narrator: Narrator) -> Iterator[Machine]:
-    """The machine, launched in one stage and ended in another, so that the log has the time of both."""
-    stack = ExitStack()
-    try:
-        with narrator.stage("launch"):
-            machine = stack.enter_context(parts.builder.machine(plan.spec, plan.disks, run, narrator.emit))
-        with parts.interrupts.hurrying(machine.kill), _blaming(machine, parts.clock):
-            yield machine
-    except BaseException:
-        with shield(), narrator.stage("terminate"):
-            stack.__exit__(*sys.exc_info())
-        raise
-    with shield(), narrator.stage("terminate"):
-        stack.close()
-    raise_deferred()
-
-
-@contextmanager
-def _blaming(machine: Machine, clock: Clock) -> Iterator[None]:
-    """What goes wrong with a machine that is dead, or stopped, is the machine's fault: say that instead.
-
-    sshd goes some seconds before a machine that switches itself off, so a lost connection is asked about for a while.
-    """
-    try:
-        yield
-    except ConnectionLostError:
-        wait_until(machine.check_alive, timeout=_DYING_SECONDS, clock=clock)
-        raise
-    except (LaunchError, CommandTimeoutError):
-        machine.check_alive()
-        raise
+def _look_at_failure(machine: Machine, error: Exception, *, parts: Parts, run: RunInfo, narrator: Narrator) -> None:
+    """What there is to do or to say about a failure while its machine is still there. Signals come by here never."""
+    if isinstance(error, MachineDiedError):
+        if (
+            parts.clock.now() >= run.expires
+        ):  # `--timeout` comes long before, but does not count while a computer sleeps
+            error.hint = "its dead-man switch ended it when its time was over: was this computer asleep meanwhile?"
+    elif parts.pause is not None and narrator.failed in _STAGES_TO_PAUSE_IN:
+        with suppress(Interrupted), narrator.stage("pause"):  # a signal ends the pause; the failure is what is told
+            parts.pause(machine, error, narrator.emit)
 
 
 def _remote(machine: Machine, plan: Plan, parts: Parts, mirrors: Mirrors, emit: Emit) -> MachineRemote:
@@ -171,20 +201,6 @@ def _remote(machine: Machine, plan: Plan, parts: Parts, mirrors: Mirrors, emit: 
         clock=parts.clock,
         mirrors=mirrors.seen_from(parts.builder.baking_host),
     )
-
-
-def _connect(machine: Machine, remote: MachineRemote, timeout: float) -> None:
-    """Log in. A machine that never answers is the builder's failure, and its console says most about it."""
-    try:
-        remote.connect(timeout=timeout)
-    except NoAnswerError as error:
-        raise LaunchError(
-            f"the machine never came up: {error.summary}",
-            details=(*error.details, ("the machine", machine.diagnose())),
-            hint="give it longer with boot_timeout_seconds, or find out from its console what it waits for",
-        ) from error
-    except (LaunchError, ConnectionLostError) as error:
-        raise error.with_details(("the machine", machine.diagnose())) from error.__cause__
 
 
 def _provision(step: PlannedStep, remote: MachineRemote) -> None:
@@ -218,12 +234,27 @@ def _check(plan: Plan, parts: Parts, remote: MachineRemote, emit: Emit) -> None:
         )
 
 
-def _labels(plan: Plan, run: RunInfo) -> dict[str, str]:
-    """What is written on the image. A tag of the recipe cannot change what the baker says."""
-    return {
-        **plan.recipe.tags,
-        "recipe": run.recipe,
-        "fingerprint": plan.fingerprint,
-        "run": run.run_id,
-        "verified": "no",
-    }
+def _secrets(plan: Plan, vault: Vault, mirrors: Mirrors) -> dict[str, str]:
+    """All values that this bake must keep to itself, each by how it is called: the recipe's, and the mirrors'."""
+    passwords = {f"password of mirror {number}": value for number, value in enumerate(mirrors.passwords(), start=1)}
+    return {secret.name: vault.value(secret) for secret in plan.secrets} | passwords
+
+
+def _own_keys(machine: Machine) -> dict[str, str]:
+    """The public halves of the keys that were made for this bake, each by how it is called."""
+    address = machine.address
+    return {"the bake's own login key": address.key.public, "the bake's own host key": address.host_key}
+
+
+def _promise(plan: Plan, parts: Parts, mirrors: Mirrors, machine: Machine) -> Promise:
+    """What the image will be held to, of which this machine is the builder. To be made before the first step."""
+    names = () if plan.recipe.keep_mirrors else mirrors.seen_from(parts.builder.baking_host).addresses()
+    return Promise(
+        checks=plan.recipe.checks,
+        folder=plan.recipe.folder,
+        boot_timeout_seconds=plan.spec.boot_timeout_seconds,
+        spec=plan.spec,
+        builder=machine.address,
+        mirrors=names,
+        since=parts.clock.now(),
+    )

@@ -9,10 +9,12 @@
     │   ├── LaunchError                 the machine never came up
     │   ├── MachineDiedError            the machine ended before its time
     │   ├── DiskFullError               no room left on the baking host
+    │   ├── LedgerError                 what is about to be created cannot be written down, or what was cannot be read
     │   └── CaptureError                the image could not be made
     ├── ReachError                  5   something that must be reached is out of reach
     │   ├── ConnectionLostError         SSH: refused, dropped, wrong host key
-    │   │   └── NoAnswerError           nothing answered in time
+    │   │   ├── NoAnswerError           nothing answered in time
+    │   │   └── LoginRefusedError       the machine does not let this user in with this key
     │   └── FetchError                  what a recipe fetches
     ├── StepError                   6   a provisioner failed
     │   └── CommandTimeoutError         ... because a command outlived its time-out
@@ -29,6 +31,7 @@ An error reads: what failed, the details that a person needs, and a hint of what
 The first failure of a bake decides its exit code; what fails during clean-up never does.
 """
 
+import errno
 import signal
 from typing import ClassVar
 
@@ -94,6 +97,15 @@ class DiskFullError(BuilderError):
     """The baking host has no room left."""
 
 
+class LedgerError(BuilderError):
+    """The record of what runs have created cannot be written or read; nothing is created without it."""
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a disk has no room any more, or this user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 class CaptureError(BuilderError):
     """The machine could not be made into an image."""
 
@@ -110,6 +122,10 @@ class ConnectionLostError(ReachError):
 
 class NoAnswerError(ConnectionLostError):
     """Nothing that speaks SSH answered in time."""
+
+
+class LoginRefusedError(ConnectionLostError):
+    """The server of an SSH connection, which was the right one, refused the login."""
 
 
 class FetchError(ReachError):

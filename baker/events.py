@@ -18,11 +18,12 @@ STAGES = (
     "seal",
     "finalize",
     "capture",
+    "pause",
     "terminate",
     "verify",
     "share",
 )
-"""The stages in their order; each is the `stage` of a StageStarted."""
+"""The stages in their order; each is the `stage` of a StageStarted. Only a bake that failed may pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,20 @@ class BakeStarted:
     steps: tuple[str, ...]
     step_fingerprints: tuple[str, ...]
     parameters: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationStarted:
+    """An image that is there is verified; in place of BakeStarted. `builder` is a kind."""
+
+    run_id: str
+    recipe: str
+    builder: str
+    fingerprint: str
+    image: str
+    image_name: str
+    run_dir: str
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -116,15 +131,28 @@ class FactRecorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceAcquired:
-    """Something now exists that must be gone at the end (or is about to: the undo is registered before the do)."""
+    """Something now exists that must be gone at the end (or is about to: the undo is registered before the do).
 
+    `id` is the name or tag to find it by, known before it is made. `remove_hint` is a command that removes it.
+    """
+
+    kind: str
+    id: str
+    location: str
+    remove_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReleased:
     kind: str
     id: str
     location: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceReleased:
+class ResourceKept:
+    """What was acquired is what the bake was for: it is an image now, or part of one, and stays."""
+
     kind: str
     id: str
     location: str
@@ -153,7 +181,10 @@ class ArtifactCaptured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactVerified:
+    """A machine started from the image was what it should be. `digest` is the content that this was seen of."""
+
     id: str
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +209,7 @@ class BakeFinished:
 
 Event = (
     BakeStarted
+    | VerificationStarted
     | StageStarted
     | StageFinished
     | StepStarted
@@ -189,6 +221,7 @@ Event = (
     | FactRecorded
     | ResourceAcquired
     | ResourceReleased
+    | ResourceKept
     | CleanupFailed
     | ArtifactCaptured
     | ArtifactVerified

@@ -7,6 +7,7 @@ What a `Recipe` must look like is in `baker.validation`; this module knows nothi
 import contextlib
 import importlib
 import io
+import re
 import sys
 import tokenize
 from collections.abc import Iterator, Mapping
@@ -15,15 +16,17 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from baker.errors import BakeError, Interrupted, RecipeError
+from baker.errors import BakeError, Interrupted, RecipeError, SecretError
 from baker.parameters import bind_settings
 from baker.recipe import Recipe
+from baker.slips import hint_for
 from baker.suggestion import did_you_mean
-from baker.validation import check_recipe
+from baker.validation import check_recipe, described
 
 MODULE_NAME = "__recipe__"
 """The name of every recipe's module, so that a step defined in a recipe keeps its fingerprint when the file moves."""
 
+_WHERE_IMPORTED = re.compile(r" \([^()]*\)$")
 _LARGEST_BYTES = 4 << 20
 _SHOWN_COLUMNS = 100
 
@@ -40,7 +43,7 @@ def load_recipe(path: Path, settings: Mapping[str, str]) -> Recipe:
         module = ModuleType(MODULE_NAME)
         module.__file__ = str(path.absolute())
         sys.modules[MODULE_NAME] = module
-        with _blaming(path):
+        with _blaming(path, vars(module)):
             exec(code, vars(module))  # noqa: S102  (a recipe is Python; this is the one place that runs it)
         recipe, parameters = _made(path, vars(module), settings)
     check_recipe(recipe, origin=str(path), folder=folder)
@@ -60,7 +63,7 @@ def _read(path: Path) -> bytes:
         raise RecipeError(f"no such file: {path}", hint=_nearby(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise RecipeError(f"{path} cannot be read: {reason}") from error
+        raise RecipeError(f"{path} cannot be read: {reason.lower()}") from error
     if b"\0" in source or len(source) > _LARGEST_BYTES:
         raise RecipeError(f"{path} is not text", hint="a recipe is a Python file")
     return source
@@ -101,8 +104,9 @@ def _made(path: Path, names: Mapping[str, Any], settings: Mapping[str, str]) -> 
     """The recipe that the module defines, and the parameters that it was made with."""
     if "recipe" not in names:
         similar = did_you_mean("recipe", [name for name, value in names.items() if isinstance(value, Recipe)])
+        is_empty = all(name.startswith("__") for name in names)
         raise RecipeError(
-            f"{path} defines no 'recipe'",
+            f"{path} is empty" if is_empty else f"{path} defines no 'recipe'",
             hint=similar or "write `recipe = Recipe(...)`, or a function `recipe` that returns one",
         )
     found = names["recipe"]
@@ -115,33 +119,26 @@ def _made(path: Path, names: Mapping[str, Any], settings: Mapping[str, str]) -> 
         return found, {}
     if not callable(found) or isinstance(found, type):
         raise RecipeError(
-            f"{path}: 'recipe' is {_described(found)}, not a Recipe",
+            f"{path}: 'recipe' is {described(found)}, not a Recipe",
             hint="write `recipe = Recipe(...)`, or a function `recipe` that returns one",
         )
-    with _blaming(path):
+    with _blaming(path, names):
         arguments = bind_settings(found, settings, origin=str(path))
         result = found(**arguments)
     if not isinstance(result, Recipe):
         raise RecipeError(
-            f"{path}: the function 'recipe' returned {_described(result)}, not a Recipe",
+            f"{path}: the function 'recipe' returned {described(result)}, not a Recipe",
             hint="end it with `return Recipe(...)`",
         )
     return result, arguments
 
 
-def _described(value: object) -> str:
-    if value is None:
-        return "None"
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return (
-        f"a {type(value).__name__}" if type(value).__name__[0].lower() not in "aeiou" else f"an {type(value).__name__}"
-    )
-
-
 @contextlib.contextmanager
-def _blaming(path: Path) -> Iterator[None]:
-    """Turn what a recipe's code raises into a RecipeError at the line of the recipe where it happened."""
+def _blaming(path: Path, names: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what a recipe's code raises into a RecipeError at the line of the recipe where it happened.
+
+    `names` are those of the recipe's module, where what was meant by an unknown one may be found.
+    """
     try:
         yield
     except (KeyboardInterrupt, Interrupted):
@@ -150,13 +147,15 @@ def _blaming(path: Path) -> Iterator[None]:
         raise _syntax_error(error.filename or str(path), error) from error
     except (Exception, SystemExit) as error:
         where, line = _place(path, error.__traceback__)
+        if isinstance(error, SecretError):
+            line = None  # it may hold the secret itself
         details = [(f"line {line[0]}", line[1])] if line else []
         if isinstance(error, BakeError):
             summary = error.summary if error.summary.startswith(str(path)) else f"{where}: {error.summary}"
             raise RecipeError(summary, details=(*details, *error.details), hint=error.hint) from error
-        said = str(error)
+        said = _WHERE_IMPORTED.sub("", str(error)) if isinstance(error, ImportError) else str(error)
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__
-        raise RecipeError(f"{where}: {said}", details=details) from error
+        raise RecipeError(f"{where}: {said}", details=details, hint=hint_for(error, names)) from error
 
 
 def _place(path: Path, trace: TracebackType | None) -> tuple[str, tuple[int, str] | None]:
@@ -204,7 +203,8 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 def _nearby(path: Path) -> str:
     """What could have been meant by a path that does not exist."""
     with contextlib.suppress(OSError):
-        names = [str(found) for found in sorted(path.parent.glob("*.py"))]
+        folders = [path.parent, *([Path("recipes")] if path.parent == Path() else [])]
+        names = [str(found) for folder in folders for found in sorted(folder.glob("*.py"))]
         if similar := did_you_mean(str(path), names):
             return similar
     return "give the path of a recipe, a Python file"

@@ -19,11 +19,13 @@ from baker.events import (
     Notice,
     Record,
     ResourceAcquired,
+    ResourceKept,
     ResourceReleased,
     StageFinished,
     StageStarted,
     StepFinished,
     StepStarted,
+    VerificationStarted,
 )
 
 FORMAT = 1
@@ -62,12 +64,13 @@ class CheckEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceEntry:
-    """Something that existed during the bake. `released` is False when it may still exist."""
+    """Something that existed during the bake. It may still exist, unwanted, unless it was `released` or `kept`."""
 
     kind: str
     id: str
     location: str
     released: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,7 @@ class Manifest:
     """All of a bake that is worth keeping. `outcome` is None while it runs, and for one that was killed.
 
     `facts` are grouped by the step or stage that found them. `leftovers` are undos that did not work, with the
-    command that does each by hand.
+    command that does each by hand. `digest` is the content of the image that was verified.
     """
 
     format: int = FORMAT
@@ -108,6 +111,7 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     artifact: ArtifactCaptured | None = None
     verified: bool = False
+    digest: str = ""
     shared: tuple[ArtifactShared, ...] = ()
     outcome: Outcome | None = None
 
@@ -122,6 +126,12 @@ def fold(records: Iterable[Record], manifest: Manifest = EMPTY) -> Manifest:
     return manifest
 
 
+def of_image(manifest: Manifest) -> Manifest:
+    """What goes with the image wherever it goes: all but what tells of the baking host, its files and processes."""
+    artifact = manifest.artifact and replace(manifest.artifact, id=manifest.artifact.name, location="")
+    return replace(manifest, artifact=artifact, resources=(), leftovers=(), shared=())
+
+
 def to_json(manifest: Manifest) -> dict[str, Any]:
     """Plain data for `json.dumps`."""
     return asdict(manifest)
@@ -131,6 +141,16 @@ def _after(manifest: Manifest, record: Record) -> Manifest:
     match record.event:
         case BakeStarted() as started:
             return _begun(started, record.at)
+        case VerificationStarted() as started:
+            return Manifest(
+                run_id=started.run_id,
+                recipe=started.recipe,
+                builder=started.builder,
+                fingerprint=started.fingerprint,
+                image_name=started.image_name,
+                started_at=record.at,
+                versions=started.versions,
+            )
         case StageStarted(stage=stage):
             return replace(manifest, stages=(*manifest.stages, Timed(name=stage)))
         case StageFinished(stage=stage, ok=ok, seconds=seconds):
@@ -158,17 +178,18 @@ def _with_things(manifest: Manifest, event: object) -> Manifest:
     """The part of the fold that is about what exists: resources and the image."""
     match event:
         case ResourceAcquired() as resource:
-            return replace(manifest, resources=(*manifest.resources, ResourceEntry(**asdict(resource))))
+            entry = ResourceEntry(kind=resource.kind, id=resource.id, location=resource.location)
+            return replace(manifest, resources=(*manifest.resources, entry))
         case ResourceReleased() as resource:
-            held = ResourceEntry(**asdict(resource))
-            resources = tuple(replace(it, released=True) if it == held else it for it in manifest.resources)
-            return replace(manifest, resources=resources)
+            return _with_resource(manifest, ResourceEntry(**asdict(resource)), released=True)
+        case ResourceKept() as resource:
+            return _with_resource(manifest, ResourceEntry(**asdict(resource)), kept=True)
         case CleanupFailed() as failed:
             return replace(manifest, leftovers=(*manifest.leftovers, failed))
         case ArtifactCaptured() as artifact:
             return replace(manifest, artifact=artifact)
-        case ArtifactVerified():
-            return replace(manifest, verified=True)
+        case ArtifactVerified(digest=digest):
+            return replace(manifest, verified=True, digest=digest)
         case ArtifactShared() as shared:
             return replace(manifest, shared=(*manifest.shared, shared))
     return manifest
@@ -191,6 +212,11 @@ def _begun(started: BakeStarted, at: float) -> Manifest:
             )
         ),
     )
+
+
+def _with_resource(manifest: Manifest, held: ResourceEntry, **changes: Any) -> Manifest:
+    resources = tuple(replace(it, **changes) if it == held else it for it in manifest.resources)
+    return replace(manifest, resources=resources)
 
 
 def _with_step(manifest: Manifest, number: int, **changes: Any) -> Manifest:

@@ -2,26 +2,12 @@
 
 Mirrors reach commands on the machine through their environment, and two files in tmpfs that the environment
 points to. Nothing is written to a disk, so there is nothing that could stay in an image; the refused
-alternative, configuration files under /etc put back by the seal, has to be undone exactly.
-
-A mirrors file is TOML; every key is optional:
-
-    [conda]      channel_alias = "http://{host}:8640/conda"
-                 installer_url = "http://{host}:8640/installer.sh"
-                 installer_sha256 = "..."
-    [pip]        index_url = "https://..."
-    [apt]        mirror = "http://..."            security_mirror = "http://..."
-    [git]        "https://github.com/" = "http://{host}:8641/"
-    [sftp]       "data.example.org:22" = { address = "127.0.0.1:8642", host_key = "ssh-ed25519 ..." }
-    [tls]        ca_bundle = "/etc/ssl/certs/ca-certificates.crt"
-    [proxy]      http = "http://..."   https = "http://..."   no_proxy = "localhost"
-
-`{host}` stands for the baking host as the machine sees it. Values of [sftp] are asked by the baking host itself.
+alternative, configuration files under /etc put back by the seal, has to be undone exactly. How they are written in
+a file is in `baker.cli.mirrors_file`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from baker.errors import RecipeError
@@ -72,11 +58,9 @@ class Mirrors:
 
         RecipeError when the builder has no such name (`host` is None) and a mirror is on the baking host.
         """
-        machine_urls = [self.conda_channel_alias, self.conda_installer_url, self.pip_index_url, self.apt_mirror]
-        machine_urls += [self.apt_security_mirror, self.http_proxy, self.https_proxy, *self.git.values()]
         if host is None:
-            for url in machine_urls:
-                if url and ("{host}" in url or urlsplit(url).hostname in _LOOPBACK_HOSTS):
+            for url in self._machine_urls():
+                if "{host}" in url or urlsplit(url).hostname in _LOOPBACK_HOSTS:
                     raise RecipeError(
                         f"mirror {url} is on the baking host, which a machine of this builder cannot reach",
                         hint="name a mirror that the machine can reach, or bake on the qemu builder",
@@ -119,13 +103,17 @@ class Mirrors:
 
     def passwords(self) -> tuple[str, ...]:
         """The passwords in its addresses, for the redactor."""
-        urls = [self.conda_channel_alias, self.conda_installer_url, self.pip_index_url, self.apt_mirror]
-        urls += [self.apt_security_mirror, self.http_proxy, self.https_proxy, *self.git.values()]
-        return tuple(password for url in urls if url and (password := urlsplit(url).password))
+        return tuple(password for url in self._machine_urls() if (password := urlsplit(url).password))
+
+    def addresses(self) -> tuple[str, ...]:
+        """What a setting on the machine would name them by: `host:port/path`, without scheme, login and last slash."""
+        parts = [urlsplit(url) for url in self._machine_urls()]
+        named = (f"{it.netloc.rpartition('@')[2]}{it.path.rstrip('/')}" for it in parts if it.netloc)
+        return tuple(dict.fromkeys(named))
 
     def sftp_host_key(self, url: str) -> str | None:
         """The host key of what stands in for the sftp server of `url`."""
-        mirror = self.sftp.get(_host_and_port(url))
+        mirror = self.sftp.get(host_and_port(url))
         return mirror.host_key if mirror else None
 
     def environment(self) -> dict[str, str]:
@@ -151,6 +139,12 @@ class Mirrors:
             env["APT_CONFIG"] = f"{MACHINE_FOLDER}/apt.conf"
         return env
 
+    def _machine_urls(self) -> tuple[str, ...]:
+        """What the machine itself asks. The servers of `sftp` are asked by the baking host."""
+        urls = [self.conda_channel_alias, self.conda_installer_url, self.pip_index_url, self.apt_mirror]
+        urls += [self.apt_security_mirror, self.http_proxy, self.https_proxy, *self.git.values()]
+        return tuple(url for url in urls if url)
+
     def _git_url(self, url: str) -> str:
         for origin in sorted(self.git, key=len, reverse=True):  # git itself takes the longest match
             if url.startswith(origin):
@@ -158,67 +152,20 @@ class Mirrors:
         return url
 
     def _sftp_url(self, url: str) -> str:
-        mirror = self.sftp.get(_host_and_port(url))
+        mirror = self.sftp.get(host_and_port(url))
         return f"sftp://{mirror.address}{urlsplit(url).path}" if mirror else url
 
 
 NO_MIRRORS = Mirrors()
 
-_KEYS = {
-    ("conda", "channel_alias"): "conda_channel_alias",
-    ("conda", "installer_url"): "conda_installer_url",
-    ("conda", "installer_sha256"): "conda_installer_sha256",
-    ("pip", "index_url"): "pip_index_url",
-    ("apt", "mirror"): "apt_mirror",
-    ("apt", "security_mirror"): "apt_security_mirror",
-    ("tls", "ca_bundle"): "ca_bundle",
-    ("proxy", "http"): "http_proxy",
-    ("proxy", "https"): "https_proxy",
-    ("proxy", "no_proxy"): "no_proxy",
-}
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name means the machine that asks."""
+    return host in _LOOPBACK_HOSTS
 
 
-def parse_mirrors(document: Mapping[str, Any], origin: str) -> Mirrors:
-    """Mirrors out of a parsed TOML document; `origin` names the file in errors. RecipeError for what is unknown."""
-    values: dict[str, Any] = {}
-    for section, table in document.items():
-        if not isinstance(table, Mapping):
-            raise RecipeError(f"{origin}: '{section}' is not a table", hint=f"write [{section}] and its keys below")
-        for key, value in table.items():
-            if section == "git":
-                values.setdefault("git", {})[key] = _text(value, f"{origin}: [git] {key}")
-            elif section == "sftp":
-                server = key if ":" in key else f"{key}:22"
-                values.setdefault("sftp", {})[server] = _sftp_mirror(value, f"{origin}: [sftp] {key}")
-            elif (section, key) in _KEYS:
-                values[_KEYS[section, key]] = _text(value, f"{origin}: [{section}] {key}")
-            else:
-                known = sorted({known_section for known_section, _ in _KEYS} | {"git", "sftp"})
-                keys = sorted(name for known_section, name in _KEYS if known_section == section)
-                hint = f"[{section}] has {', '.join(keys)}" if keys else f"the sections are {', '.join(known)}"
-                raise RecipeError(f"{origin}: unknown mirror setting [{section}] {key}", hint=hint)
-    if values.get("conda_installer_url") and not values.get("conda_installer_sha256"):
-        raise RecipeError(f"{origin}: [conda] installer_url needs installer_sha256", hint="print it with sha256sum")
-    return Mirrors(**values)
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise RecipeError(f"{where} must be text, not {type(value).__name__}")
-    return value
-
-
-def _sftp_mirror(value: object, where: str) -> SftpMirror:
-    if (
-        not isinstance(value, Mapping)
-        or not isinstance(value.get("address"), str)
-        or set(value) - {"address", "host_key"}
-    ):
-        raise RecipeError(f"{where} must be {{ address = 'host:port', host_key = 'ssh-ed25519 ...' }}")
-    return SftpMirror(address=value["address"], host_key=value.get("host_key"))
-
-
-def _host_and_port(url: str) -> str:
+def host_and_port(url: str) -> str:
+    """Which server `url` means, as the keys of `Mirrors.sftp` have it. RecipeError when it is no address."""
     try:
         parts = urlsplit(url)
         return f"{parts.hostname}:{parts.port or 22}"

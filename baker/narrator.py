@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from baker.artifact import Artifact
-from baker.errors import BakeError, Interrupted, LeftoverError
+from baker.errors import BakeError, Interrupted, LeftoverError, TimeLimitReached
 from baker.events import (
     ArtifactCaptured,
     BakeFinished,
@@ -12,17 +12,22 @@ from baker.events import (
     CleanupFailed,
     Emit,
     Event,
+    FactRecorded,
     StageFinished,
     StageStarted,
     StepFinished,
     StepStarted,
+    VerificationStarted,
 )
 from baker.plan import Plan, PlannedStep
 from baker.ports import Clock, RunInfo
 
 
 class Narrator:
-    """One for each bake. Remembers what the end has to say: the image, and what could not be removed."""
+    """One for each bake. Remembers what the end has to say (the image, what could not be removed), and facts.
+
+    `failed` is the first stage that ended with an exception; empty before.
+    """
 
     def __init__(self, emit: Emit, clock: Clock) -> None:
         self._sink = emit
@@ -30,12 +35,21 @@ class Narrator:
         self._started = clock.monotonic()
         self._image: Artifact | None = None
         self._leftovers: list[CleanupFailed] = []
+        self._facts: dict[str, dict[str, str]] = {}
+        self.failed = ""
 
     def emit(self, event: Event) -> None:
         """Pass an event on; everything that a bake emits goes through here."""
-        if isinstance(event, CleanupFailed):
-            self._leftovers.append(event)
+        match event:
+            case CleanupFailed():
+                self._leftovers.append(event)
+            case FactRecorded(source=source, name=name, value=value):
+                self._facts.setdefault(source, {})[name] = value
         self._sink(event)
+
+    def facts(self, source: str) -> Mapping[str, str]:
+        """What a step or stage has found so far."""
+        return self._facts.get(source, {})
 
     def begin(self, plan: Plan, run: RunInfo, versions: Mapping[str, str]) -> None:
         self.emit(
@@ -53,6 +67,34 @@ class Narrator:
             )
         )
 
+    def begin_verification(self, artifact: Artifact, run: RunInfo, versions: Mapping[str, str]) -> None:
+        self._image = artifact
+        self.emit(
+            VerificationStarted(
+                run_id=run.run_id,
+                recipe=artifact.recipe,
+                builder=artifact.builder,
+                fingerprint=artifact.fingerprint,
+                image=artifact.id,
+                image_name=artifact.name,
+                run_dir=str(run.run_dir),
+                versions=versions,
+            )
+        )
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell the end, whatever it is. What ended it comes out, the time limit as the error that it is."""
+        try:
+            yield
+        except TimeLimitReached as limit:
+            self.fail(limit.error)
+            raise limit.error from None
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.end()
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """A stage, from its first event to its last; `ok` is whether it ended without an exception."""
@@ -62,6 +104,8 @@ class Narrator:
             yield
             ok = True
         finally:
+            if not ok:
+                self.failed = self.failed or name
             self.emit(StageFinished(stage=name, ok=ok, seconds=self._clock.monotonic() - started))
 
     @contextmanager
@@ -96,7 +140,7 @@ class Narrator:
         """LeftoverError when something could not be removed. Only to be asked when nothing else failed."""
         if self._leftovers:
             raise LeftoverError(
-                f"the image was made, but {_things(len(self._leftovers))} could not be removed",
+                f"the image is there, but {_things(len(self._leftovers))} could not be removed",
                 details=[
                     (failed.what, f"{failed.error}\nremove it with: {failed.remove_hint}") for failed in self._leftovers
                 ],

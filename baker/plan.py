@@ -13,6 +13,7 @@ from baker.fingerprint import canonical, chain, digest, digest_file
 from baker.provisioner import Fetch, Provisioner, Requirements
 from baker.recipe import BuilderSpec, Disk, Recipe
 from baker.secret import Secret
+from baker.suggestion import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +106,13 @@ def _plan_step(number: int, provisioner: Provisioner, recipe: Recipe, previous: 
         _check_disks(where, requirements.disks, recipe.disks)
         _check_secrets(where, requirements.secrets)
         fingerprint = step_fingerprint(previous, provisioner, recipe.folder)
+        if check_inputs := getattr(provisioner, "check_inputs", None):
+            check_inputs(recipe.folder)
     except OSError as error:
         raise RecipeError(
             f"{where} refers to a file that cannot be read: {error.filename}",
-            details=(("reason", error.strerror or str(error)),),
-            hint=f"paths are relative to the recipe's folder, {recipe.folder}",
+            details=(("reason", (error.strerror or str(error)).lower()),),
+            hint=_where_to_look(error, recipe.folder),
         ) from error
     except BakeError as error:
         raise RecipeError(
@@ -127,6 +130,15 @@ def _plan_step(number: int, provisioner: Provisioner, recipe: Recipe, previous: 
         requirements=requirements,
         provisioner=provisioner,
     )
+
+
+def _where_to_look(error: OSError, folder: Path) -> str | None:
+    """What may have been meant by the name of a file that is not there."""
+    if not isinstance(error, FileNotFoundError):
+        return None
+    path = Path(error.filename)
+    meant = did_you_mean(path.name, [found.name for found in path.parent.glob("*")])
+    return meant or f"paths are relative to the recipe's folder, {folder}"
 
 
 def _check_secrets(where: str, secrets: Iterable[object]) -> None:

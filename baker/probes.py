@@ -44,10 +44,11 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Why not. `no_route`: nobody answered; otherwise somebody did, and it was not yes."""
+    """Why not. `no_route`: nobody answered; otherwise somebody did, and it was not yes: `status` is HTTP's, or 0."""
 
     reason: str
     no_route: bool = False
+    status: int = 0
 
 
 def probe(it: Probe) -> Unreachable | None:
@@ -121,7 +122,7 @@ def _judge(it: Probe, status: int) -> Unreachable | None:
     if it.kind in ("pip-index", "apt") and status in (403, 404):
         return None  # the server is there, and many list nothing at the top
     words = _STATUS_WORDS.get(status, "it cannot do it now" if status >= 500 else "it does not hand this out")
-    return Unreachable(f"the server answers HTTP {status}: {words}")
+    return Unreachable(f"the server answers HTTP {status}: {words}", status=status)
 
 
 def _opener(it: Probe) -> urllib.request.OpenerDirector:

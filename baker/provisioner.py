@@ -4,7 +4,8 @@ A step ("provisioner") is any object of the shape of `Provisioner`, usually a fr
 registry and no base class: the recipe names the step, the plan fingerprints it, the engine calls `apply`.
 """
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,17 @@ class SftpSource:
     host_key: str | None = None
 
 
+def is_host_key(line: str) -> bool:
+    """Whether `line` is a public key as OpenSSH writes it: its kind, and the key in Base64, which repeats it."""
+    kind, *rest = line.split()[:2] or [""]
+    try:
+        blob = base64.b64decode(rest[0], validate=True) if rest else b""
+    except ValueError:
+        return False
+    length = int.from_bytes(blob[:4])
+    return bool(kind) and len(blob) > 4 + length and blob[4 : 4 + length] == kind.encode()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferredFile:
     """One file after a transfer: its path relative to the target, its size in bytes, its SHA-256 (hex)."""
@@ -79,17 +91,25 @@ class TransferredFile:
 
 
 class CommandFailedError(StepError):
-    """A command on the machine exited with a code that the step did not expect."""
+    """A command on the machine exited with a code that the step did not expect.
 
-    def __init__(self, result: CommandResult) -> None:
+    `still_running` is what of it could not be ended, and empty as a rule.
+    """
+
+    def __init__(self, result: CommandResult, *, still_running: str = "") -> None:
         last = (result.stderr.strip() or result.stdout.strip()).splitlines()[-12:]
         first_line = result.command.strip().splitlines()[0] if result.command.strip() else result.command
         program = first_line.split(maxsplit=1)[0] if first_line else "command"
         super().__init__(
             f"{program} exited with {result.exit_code}",
-            details=(("command", result.command), ("last lines", "\n".join(last) or "(no output)")),
+            details=(
+                ("command", result.command),
+                ("last lines", "\n".join(last) or "(no output)"),
+                *([("still running", still_running)] if still_running else []),
+            ),
         )
         self.result = result
+        self.still_running = still_running
 
 
 class Remote(Protocol):
@@ -123,12 +143,15 @@ class Remote(Protocol):
         stdin: bytes | str | Secret | None = None,
         timeout: float | None = None,
         check: bool = True,
+        exit_codes: Collection[int] = (0,),
         quiet: bool = False,
     ) -> CommandResult:
         """Run a command: a `str` by `/bin/sh`, a sequence as exact arguments.
 
-        `sudo` runs it as root. `timeout` is in seconds. With `check`, an exit code other than 0 raises. `quiet`
-        keeps the output out of the log (it is still in the result). The mirrors of the bake are in its environment.
+        `sudo` runs it as root. `timeout` is in seconds. With `check`, an exit code that is none of `exit_codes`
+        raises, and what the command left running in the background is ended first; what a command that succeeds
+        leaves running goes on. `quiet` keeps the output out of the log (it is still in the result). The mirrors of
+        the bake are in its environment.
         """
         ...
 
@@ -192,7 +215,11 @@ class Remote(Protocol):
 
 @runtime_checkable
 class Provisioner(Protocol):
-    """One step of a recipe. Frozen, so that it can be fingerprinted; side effects only in `apply`."""
+    """One step of a recipe. Frozen, so that it can be fingerprinted; side effects only in `apply`.
+
+    It may have a method `check_inputs(folder: Path) -> None`: called by the plan once all of `inputs()` are known to be
+    there, below `folder`; raises BakeError for what is wrong in them, and does no more than read them.
+    """
 
     @property
     def name(self) -> str:

@@ -1,8 +1,10 @@
 """Builders, found by the entry point group `baker.builders` (kind = class) and loaded only when asked.
 
-Ours are found the way a third party's are; nothing here or above names one.
+Ours are found the way a third party's are; nothing here or above names one. Loading a builder loads no SDK, so that
+any recipe can be planned anywhere; a builder may say in `modules` which Python modules it imports once it works.
 """
 
+import importlib.util
 import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -20,18 +22,30 @@ def builder_kinds() -> tuple[str, ...]:
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
 
 
+def load_builder(kind: str) -> Builder[Any]:
+    """The builder of this kind, which may lack what it needs to work: to `check` a spec takes nothing.
+
+    BuilderUnavailableError when it is unknown or cannot be loaded.
+    """
+    return _loaded(_entry(kind))
+
+
 def find_builder(kind: str) -> Builder[Any]:
-    """The builder of this kind. BuilderUnavailableError when it is unknown or a part of it is not installed."""
+    """The builder of this kind, whole. BuilderUnavailableError when it is unknown or a part of it is not installed."""
+    entry = _entry(kind)
+    builder = _loaded(entry)
+    for module in getattr(builder, "modules", ()):
+        if not _is_installed(module):
+            raise _lacks(entry, module)
+    return builder
+
+
+def _entry(kind: str) -> EntryPoint:
     for entry in entry_points(group=GROUP):
         if entry.name == kind:
-            return _loaded(entry)
-    raise unknown_builder(kind)
-
-
-def unknown_builder(kind: str) -> BuilderUnavailableError:
-    """The error for a kind that nothing installed provides."""
+            return entry
     known = builder_kinds()
-    return BuilderUnavailableError(
+    raise BuilderUnavailableError(
         f"no builder {kind!r} is installed",
         details=(("installed", ", ".join(known) or "none"),),
         hint=did_you_mean(kind, known) or "see `bake doctor`",
@@ -57,10 +71,7 @@ def _loaded(entry: EntryPoint) -> Builder[Any]:
     try:
         builder: Builder[Any] = entry.load()()
     except ModuleNotFoundError as error:
-        raise BuilderUnavailableError(
-            f"builder {entry.name!r} needs Python module {error.name!r}, which is not installed",
-            hint=_how_to_install(entry),
-        ) from error
+        raise _lacks(entry, str(error.name)) from error
     except BakeError:
         raise
     except Exception as error:
@@ -69,6 +80,20 @@ def _loaded(entry: EntryPoint) -> Builder[Any]:
             details=(("entry point", entry.value),),
         ) from error
     return builder
+
+
+def _is_installed(module: str) -> bool:
+    """Whether it could be imported; of all its parents the packages are, which is what finding a module takes."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # of a parent
+        return False
+
+
+def _lacks(entry: EntryPoint, module: str) -> BuilderUnavailableError:
+    return BuilderUnavailableError(
+        f"builder {entry.name!r} needs Python module {module!r}, which is not installed", hint=_how_to_install(entry)
+    )
 
 
 def _how_to_install(entry: EntryPoint) -> str:

@@ -1,5 +1,6 @@
 """Waiting for something outside, without fixed sleeps."""
 
+import random
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -9,11 +10,18 @@ T = TypeVar("T")
 
 
 def wait_until(
-    probe: Callable[[], T | None], *, timeout: float, clock: Clock, first: float = 0.05, longest: float = 1.0
+    probe: Callable[[], T | None],
+    *,
+    timeout: float,
+    clock: Clock,
+    first: float = 0.05,
+    longest: float = 1.0,
+    jitter: float = 0.0,
 ) -> T | None:
     """Call `probe` until it returns something that is not None, and return that; None when `timeout` seconds are over.
 
-    Pauses grow from `first` by half each time to `longest` seconds. What `probe` raises ends the wait.
+    Pauses grow from `first` by half each time to `longest` seconds; by chance each is shorter by up to `jitter` of it,
+    so that many who ask the same service do not ask it in step. What `probe` raises ends the wait.
     """
     deadline = clock.monotonic() + timeout
     for pause in pauses(first, longest):
@@ -22,7 +30,7 @@ def wait_until(
         remaining = deadline - clock.monotonic()
         if remaining <= 0:
             return None
-        clock.sleep(min(pause, remaining))
+        clock.sleep(min(pause * (1 - jitter * random.random()), remaining))  # noqa: S311  (spreads load, hides nothing)
     raise AssertionError("pauses() never ends")
 
 

@@ -1,6 +1,6 @@
 """Writes the mirrors file with which a bake finds the lab, and what of the host's own settings a machine needs.
 
-The format is that of `baker.mirrors`; nothing of baker is imported.
+The format is that of `baker.cli.mirrors_file`; nothing of baker is imported.
 """
 
 import json

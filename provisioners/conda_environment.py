@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from baker.errors import RecipeError, StepError
+from baker.fields import require_path, require_types
 from baker.provisioner import NOTHING_REQUIRED, CommandResult, Fetch, Remote, Requirements
 from provisioners.conda_install import check_conda_prefix
 from provisioners.conda_records import RECORDS_PROGRAM
 from provisioners.environment_file import PUBLIC_CHANNELS, CondaInput, candidates, conda_platform, read_environment
-from provisioners.fields import require_path
+from provisioners.fields import require_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CONDA_OWN = ("base", "root")
@@ -102,6 +103,7 @@ class CondaEnvironment:
     kernel: bool = True
 
     def __post_init__(self) -> None:
+        require_types(self)
         check_conda_prefix(self.prefix)
         if (self.file is None) == (self.repository is None):
             raise RecipeError(
@@ -131,6 +133,17 @@ class CondaEnvironment:
 
     def inputs(self) -> tuple[Path, ...]:
         return () if self.file is None else (Path(self.file),)
+
+    def check_inputs(self, folder: Path) -> None:
+        """All that can be known to be wrong with `file` before there is a machine."""
+        for path in self.inputs():
+            wanted = read_environment(str(path), _read_recipe_file(require_file(folder, path), str(path)), None)
+            self._environment_name(str(path), wanted)
+            if wanted.pip_paths:
+                raise RecipeError(
+                    f"{path}: pip's {wanted.pip_paths[0]!r} names a file that will not be on the machine",
+                    hint="write its lines here, or install them with PipPackages(requirements=...) after this step",
+                )
 
     def requires(self) -> Requirements:
         return NOTHING_REQUIRED
@@ -221,7 +234,7 @@ class CondaEnvironment:
         target = f"{self.prefix}/envs/{name}"
         kernel = name if self.kernel else ""
         program = (f"{self.prefix}/bin/python", "-I", "-c", RECORDS_PROGRAM)
-        arguments = (target, f"{_channel_alias(remote)}/", f"{PUBLIC_CHANNELS}/", kernel, self.prefix)
+        arguments = (target, f"{_channel_alias(remote)}/", f"{PUBLIC_CHANNELS}/", _FOLDER, kernel, self.prefix)
         found = json.loads(remote.run((*program, *arguments), sudo=True, quiet=True).stdout)
         remote.record(f"conda list --explicit --md5 ({name})", "\n".join(found["explicit"]))
         if found["pip"]:
@@ -244,7 +257,9 @@ def _check_name(name: str, error: type[RecipeError] | type[StepError]) -> None:
 def _read_recipe_file(path: Path, shown: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise StepError(f"{shown} is not UTF-8 text", hint="save the file as UTF-8") from error
+    except OSError as error:
         raise StepError(f"{shown} cannot be read", details=(("reason", str(error)),)) from error
 
 

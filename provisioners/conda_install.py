@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from baker.errors import FetchError, RecipeError, StepError
+from baker.fields import require_types
 from baker.provisioner import CommandResult, Fetch, Remote, Requirements
 
 MINIFORGE_URL = (
@@ -106,6 +107,7 @@ class CondaInstall:
     channels: tuple[str, ...] = ("conda-forge",)
 
     def __post_init__(self) -> None:
+        require_types(self)
         check_conda_prefix(self.prefix)
         if "://" not in self.url:
             raise RecipeError(f"the conda installer's url {self.url!r} is not a URL", hint="https://.../Miniforge3.sh")
@@ -126,7 +128,7 @@ class CondaInstall:
                 )
         if not self.sha256:
             raise RecipeError("the conda installer needs a sha256", hint="print it with sha256sum")
-        if isinstance(self.channels, str) or not self.channels:
+        if not self.channels:
             raise RecipeError("channels must name at least one channel", hint='write channels=("conda-forge",)')
 
     @property

@@ -2,10 +2,10 @@
 
 It runs in conda's own Python there (3.9 or later, standard library alone), so it is a text here and imports nothing.
 
-Arguments: the environment; the address of the channels in this bake; their public address; the kernel's name, or
-nothing; prefixes whose Jupyter, if they have one, is to offer the kernel too. Prints JSON: `explicit`, as `conda list
---explicit --md5`, dependencies first; `pip`, `name==version` of what conda does not own; `kernels`, the folders of
-the kernels registered. Run again, it changes nothing.
+Arguments: the environment; the address of the channels in this bake; their public address; the folder of the bake's
+files; the kernel's name, or nothing; prefixes whose Jupyter, if they have one, is to offer the kernel too. Prints JSON:
+`explicit`, as `conda list --explicit --md5`, dependencies first; `pip`, `name==version` of what conda does not own;
+`kernels`, the folders of the kernels registered. Run again, it changes nothing.
 """
 
 RECORDS_PROGRAM = r"""
@@ -13,13 +13,14 @@ import graphlib
 import importlib.metadata
 import json
 import pathlib
+import re
 import shutil
 import sys
 
 
-def main(target, mirror, public, kernel, *jupyters):
+def main(target, mirror, public, folder, kernel, *jupyters):
     target = pathlib.Path(target)
-    records = put_public_address_back(target, mirror, public)
+    records = forget_the_bake(target, mirror, public, folder)
     found = {"explicit": explicit(records), "pip": installed_by_pip(target, records), "kernels": []}
     spec = target / "share/jupyter/kernels/python3"
     if kernel and (spec / "kernel.json").exists():
@@ -28,18 +29,29 @@ def main(target, mirror, public, kernel, *jupyters):
     json.dump(found, sys.stdout)
 
 
-def put_public_address_back(target, mirror, public):
-    # Conda writes down where each package came from; a mirror belongs to the bake, not to the image.
+def forget_the_bake(target, mirror, public, folder):
+    # Conda writes down where each package came from, and its own command with the path of the file; a mirror, and a
+    # file that is gone, belong to the bake and not to the image.
+    ours = {**dict.fromkeys(spellings_of(mirror), public), folder.rstrip("/") + "/": ""}
     records = {}
     for path in [*sorted(target.glob("conda-meta/*.json")), target / "conda-meta/history"]:
-        text = path.read_text(encoding="utf-8")
-        if mirror != public and mirror in text:
-            text = text.replace(mirror, public)
+        before = text = path.read_text(encoding="utf-8")
+        for spelling, instead in ours.items():
+            text = text.replace(spelling, instead)
+        if text != before:
             path.write_text(text, encoding="utf-8")
         if path.suffix == ".json":
             record = json.loads(text)
             records[record["name"]] = record
     return records
+
+
+def spellings_of(mirror):
+    # Conda leaves out of most that it writes down who asked: a login, or a token of Anaconda's (/t/TOKEN/).
+    without_login = re.sub("//[^/@]*@", "//", mirror)
+    without_token = re.sub("/t/[A-Za-z0-9-]+/", "/", without_login)
+    hidden_token = re.sub("/t/[A-Za-z0-9-]+/", "/t/<TOKEN>/", without_login)
+    return dict.fromkeys((mirror, without_login, hidden_token, without_token))
 
 
 def explicit(records):

@@ -19,7 +19,10 @@ they were none of it."""
 GIB = 1 << 30
 _TABLE_BYTES = 2 << 20  # a GPT and its copy, with partitions aligned to 1 MiB
 _LABEL_CHARACTERS = 12  # all that xfs has room for
-_FSTAB_OPTIONS = "defaults,nofail,x-systemd.device-timeout=30s"  # a disk that is missing must not stop the start
+_FSTAB_OPTIONS = "defaults,nofail,x-systemd.device-timeout=5min"
+"""A disk that is missing must not stop the start: nothing waits for a mount with `nofail`, so the time costs nothing.
+With 30 s, disks of an emulated machine on a busy host came too late, and were not mounted.
+"""
 _OURS = "x-baker.disk="
 _FSCK_PASS = {"ext4": 2, "xfs": 0}
 

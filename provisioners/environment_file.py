@@ -6,6 +6,7 @@ Pure: text in, text out. Which file a repository means is decided here; reading 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -32,6 +33,7 @@ _NAMES = (
 )
 
 _ANACONDA = re.compile(r"defaults$|(?:https?://)?repo\.anaconda\.com/|pkgs/")
+_OTHER_FILE = re.compile(r"(?:-[rce]|--(?:requirement|constraint|editable))[ =]*+(?!\w+(?:\+\w+)?://)|\.{0,2}/")
 _PYPI_FILES = "https://files.pythonhosted.org/"
 
 
@@ -40,7 +42,8 @@ class CondaInput:
     """What conda gets. `kind` says by which command; `text` is the file for it.
 
     `name` is the environment's own, when the file says one; so are `channels`. `pip_requirements` are what pip
-    installs afterwards, each complete with its sum, no dependencies resolved. `warnings` are for the log.
+    installs afterwards, each complete with its sum, no dependencies resolved. `pip_paths` are requirements in `text`
+    that name other files, relative to this one. `warnings` are for the log.
     """
 
     kind: Literal["environment", "explicit"]
@@ -48,6 +51,7 @@ class CondaInput:
     name: str | None = None
     channels: tuple[str, ...] = ()
     pip_requirements: str = ""
+    pip_paths: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -64,8 +68,11 @@ def candidates(repository: str, platform: str) -> tuple[str, ...]:
     return tuple(str(root / folder / name.format(platform=platform)) for name in _NAMES for folder in _FOLDERS)
 
 
-def read_environment(path: str, text: str, platform: str) -> CondaInput:
-    """What the file at `path`, which holds `text`, means to conda. StepError names the file and what is wrong."""
+def read_environment(path: str, text: str, platform: str | None) -> CondaInput:
+    """What the file at `path`, which holds `text`, means to conda on `platform`; None: on any that the file is for.
+
+    StepError names the file and what is wrong, with the line where YAML gives one.
+    """
     if any(line.strip() == "@EXPLICIT" for line in text.splitlines()):
         return CondaInput(kind="explicit", text=text if text.endswith("\n") else f"{text}\n")
     if PurePosixPath(path).suffix not in (".yml", ".yaml"):
@@ -85,18 +92,39 @@ def _parse(path: str, text: str) -> Mapping[str, Any]:
     try:
         document = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
     except yaml.YAMLError as error:
-        raise StepError(f"{path} is not YAML", details=(("reason", str(error)),)) from error
+        raise _not_yaml(path, text, error) from error
     if not isinstance(document, Mapping):
         raise StepError(f"{path} does not describe an environment", hint="it should have `dependencies:`")
     return document
 
 
+def _not_yaml(path: str, text: str, error: yaml.YAMLError) -> StepError:
+    mark: yaml.Mark | None = getattr(error, "problem_mark", None)
+    if mark is None:
+        return StepError(f"{path} is not YAML: {' '.join(str(error).split())}")
+    number = min(mark.line + 1, max(len(text.splitlines()), 1))  # an end that comes too early is behind the last line
+    lines = [
+        f"{line:>4}  {source}" for line, source in enumerate(text.splitlines(), start=1) if line in (number - 1, number)
+    ]
+    return StepError(
+        f"{path} line {number} is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}",
+        details=(("it says", "\n".join(lines)),),
+        hint="YAML is indented with blanks, never with tabs" if "\t" in text.splitlines()[number - 1] else None,
+    )
+
+
 def _from_environment(path: str, document: Mapping[str, Any]) -> CondaInput:
     channels = _list(path, document, "channels")
+    dependencies = _list(path, document, "dependencies")
+    if not dependencies:
+        slip = get_close_matches("dependencies", map(str, document), n=1)
+        hint = f"did you mean `dependencies` by `{slip[0]}`?" if slip else "it should have `dependencies:`"
+        raise StepError(f"{path} names no packages", hint=hint)
+    pip = [requirement for entry in dependencies for requirement in _pip_requirements(path, entry)]
     kept = [_channel_name(str(channel)) for channel in channels if channel != "nodefaults"]
     rendered: dict[str, Any] = {key: value for key, value in document.items() if key not in ("name", "prefix")}
     rendered["channels"] = kept
-    rendered["dependencies"] = _list(path, document, "dependencies")
+    rendered["dependencies"] = dependencies
     if not kept:
         del rendered["channels"]  # conda then takes those of its .condarc
     warnings = tuple(
@@ -110,8 +138,26 @@ def _from_environment(path: str, document: Mapping[str, Any]) -> CondaInput:
         text=yaml.safe_dump(rendered, sort_keys=False, allow_unicode=True),
         name=str(name) if name is not None else None,
         channels=tuple(kept),
+        pip_paths=tuple(requirement for requirement in pip if _OTHER_FILE.match(requirement)),
         warnings=warnings,
     )
+
+
+def _pip_requirements(path: str, entry: object) -> list[str]:
+    """What one entry of `dependencies` asks of pip. StepError for one that conda could make nothing of."""
+    match entry:
+        case str():
+            return []
+        case {"pip": list() as requirements, **others} if not others and all(
+            isinstance(it, str) for it in requirements
+        ):
+            return list(requirements)
+        case {"pip": _}:
+            raise StepError(f"{path}: below `pip:` there must be a list of requirements and nothing else")
+        case dict() if len(entry) == 1:
+            ((name, version),) = entry.items()
+            raise StepError(f"{path}: {name}: {version} is no package", hint=f"write - {name}={version}")
+    raise StepError(f"{path}: {entry!r} is no package", hint="each line is `- name` or `- name=version`")
 
 
 def _list(path: str, document: Mapping[str, Any], key: str) -> list[Any]:
@@ -132,11 +178,12 @@ def _from_requirements(path: str) -> CondaInput:
     return CondaInput(kind="environment", text=yaml.safe_dump({"dependencies": dependencies}, sort_keys=False))
 
 
-def _from_lock(path: str, document: Mapping[str, Any], platform: str) -> CondaInput:
+def _from_lock(path: str, document: Mapping[str, Any], platform: str | None) -> CondaInput:
     packages = _list(path, document, "package")
+    known = sorted({package["platform"] for package in packages})
+    platform = platform or next((one for one in _PLATFORMS.values() if one in known), _PLATFORMS["x86_64"])
     here = [package for package in packages if package["platform"] == platform and _is_main(package)]
     if not here:
-        known = sorted({package["platform"] for package in packages})
         raise StepError(
             f"{path} locks nothing for {platform}",
             details=(("platforms in it", ", ".join(known) or "none"),),

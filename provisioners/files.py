@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from baker.errors import RecipeError, StepError
+from baker.fields import require_path, require_types
 from baker.provisioner import NOTHING_REQUIRED, Remote, Requirements
-from provisioners.fields import require_mode, require_owner, require_path
+from provisioners.fields import require_mode, require_owner
 
 _FILE_MODE = 0o644
 
@@ -32,6 +33,7 @@ class Files:
     not_fingerprinted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_path("Files", "target", self.target)
         require_owner("Files", self.owner)
         require_mode("Files", self.mode)

@@ -11,12 +11,11 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from baker.errors import BakeError, RecipeError, StepError
+from baker.fields import require_path, require_types
 from baker.provisioner import Fetch, Remote, Requirements
 from baker.secret import Secret
-from provisioners.fields import require_at_least, require_owner, require_path
-from provisioners.git_commands import Git, Ref, Tree, is_commit
-
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+from provisioners.fields import require_at_least, require_owner
+from provisioners.git_commands import Git, Ref, Tree, goes_in_clear, is_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +28,9 @@ class GitClone:
     commit that `ref` stood for goes into the log and the manifest. A branch is checked out as a branch, with its
     upstream; `depth` limits the history; `submodules` are cloned with their own submodules.
 
-    `credential` is a token or password, sent to the server of `url` alone, under `username` (GitHub takes any, GitLab
-    wants `oauth2` for tokens). git asks for it through a file in tmpfs that is there only meanwhile; it is in no
-    argument, in no configuration and not in the image.
+    `credential` is a token or password, sent under `username` (GitHub takes any, GitLab wants `oauth2` for tokens) to
+    the server of `url` alone, or to the mirror that stands in for it, when that is asked by https. git asks for it
+    through a file in tmpfs that is there only meanwhile; it is in no argument, no configuration and not in the image.
 
     Everything belongs to `owner` and is readable by all. git refuses to work in another user's clone, so one that
     belongs to root is named in /etc/gitconfig (`safe.directory`), for whoever will log in to the image; that gives
@@ -51,6 +50,7 @@ class GitClone:
     not_fingerprinted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
+        require_types(self)
         _check_url(self.url, has_credential=self.credential is not None)
         require_path("GitClone", "target", self.target)
         require_owner("GitClone", self.owner)
@@ -148,7 +148,7 @@ def _check_url(url: str, *, has_credential: bool) -> None:
             f"GitClone: {url} is not https, http, git, file or an absolute path",
             hint="over ssh a private key would have to be on the machine: write https, and credential=... if needed",
         )
-    if has_credential and parts.scheme != "https" and parts.hostname not in _LOOPBACK_HOSTS:
+    if has_credential and goes_in_clear(url):
         raise RecipeError(f"GitClone: the credential would go to {url} in clear", hint="write https")
 
 

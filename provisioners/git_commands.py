@@ -12,6 +12,7 @@ from baker.provisioner import CommandFailedError, CommandResult, Fetch, Remote
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,63}")
 _BRANCHES_IN_A_HINT = 8
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 _LOOK = """
 command -v git >/dev/null || exit 127
@@ -43,6 +44,12 @@ _FAILURES = (
     ("not found", "is the url right? some servers say this too when a credential is wanted"),
     ("transport 'file' not allowed", "git takes submodules over https or http alone"),
 )
+
+
+def goes_in_clear(url: str) -> bool:
+    """Whether others could read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme != "https" and parts.hostname not in _LOOPBACK_HOSTS
 
 
 def is_commit(ref: str) -> bool:
@@ -99,10 +106,15 @@ class Git:
 
     @classmethod
     def of(cls, remote: Remote, *, url: str, username: str, secret_path: str | None) -> "Git":
-        """The secret in `secret_path` is told to the server of `url` (or its mirror), and to no other."""
+        """The secret in `secret_path` is told to the server of `url` (or its mirror), and to no other.
+
+        To a mirror never in clear: the recipe asked for https, and whoever wrote the mirrors did not write the recipe.
+        """
         settings = ["advice.detachedHead=false", "init.defaultBranch=main", "safe.directory=*", "credential.helper="]
-        if secret_path is not None:
-            server = urlsplit(remote.mirrored(Fetch(kind="git", url=url)).url)
+        server = urlsplit(remote.mirrored(Fetch(kind="git", url=url)).url)
+        if secret_path is not None and goes_in_clear(server.geturl()):
+            remote.say(f"the credential is not sent to the mirror {server.scheme}://{server.hostname}: not by https")
+        elif secret_path is not None:
             host = server.netloc.rpartition("@")[2]
             answer = f"printf 'username=%s\\npassword=%s\\n' {shlex.quote(server.username or username)}"
             helper = f'!f() {{ test "$1" = get && {answer} "$(cat {shlex.quote(secret_path)})"; }}; f'

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from baker.errors import RecipeError, StepError
+from baker.fields import require_path, require_types
 from baker.provisioner import CommandResult, Fetch, Remote, Requirements
-from provisioners.fields import require_path
+from provisioners.fields import require_file
 
 INDEX = "https://pypi.org/simple"
 
@@ -72,7 +73,7 @@ if [ -n "$uv" ]; then
     touch "$work/before"
     "$uv" pip install --python "$python" "$@" || exit 45
     find "$target/lib" -name '*.py' -cnewer "$work/before" > "$work/new"
-    "$python" -m compileall -qq -j 0 -i "$work/new" > /dev/null || true
+    if [ -s "$work/new" ]; then "$python" -m compileall -qq -j 0 -i "$work/new" > /dev/null || true; fi
     "$uv" pip freeze --python "$python" > "$folder/freeze" 2> /dev/null
 else
     "$python" -m pip install --compile "$@" || exit 45
@@ -121,8 +122,7 @@ class PipPackages:
     installer: Literal["auto", "uv", "pip"] = "auto"
 
     def __post_init__(self) -> None:
-        if isinstance(self.packages, str):
-            raise RecipeError("PipPackages: packages is text, not a tuple", hint=f'packages=("{self.packages}",)')
+        require_types(self)
         if not self.packages and not self.requirements:
             raise RecipeError("PipPackages: nothing to install", hint='packages=("utm",) or requirements="FILE"')
         for package in self.packages:
@@ -137,8 +137,6 @@ class PipPackages:
             )
         require_path("PipPackages", "conda_environment" if self.venv is None else "venv", self._target)
         require_path("PipPackages", "python", self.python)
-        if self.installer not in ("auto", "uv", "pip"):
-            raise RecipeError(f"PipPackages: installer {self.installer!r} is not one of auto, uv, pip")
 
     @property
     def name(self) -> str:
@@ -150,6 +148,10 @@ class PipPackages:
         if self.requirements is None or self.requirements.startswith("/"):
             return ()
         return (Path(self.requirements),)
+
+    def check_inputs(self, folder: Path) -> None:
+        for path in self.inputs():
+            require_file(folder, path)
 
     def requires(self) -> Requirements:
         return Requirements(fetches=(Fetch(kind="pip-index", url=INDEX),))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from baker.fields import require_types
 from baker.provisioner import NOTHING_REQUIRED, Remote, Requirements
 from provisioners.fields import require_at_least
 
@@ -21,6 +22,7 @@ class Reboot:
     }
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_at_least("Reboot", "timeout_seconds", self.timeout_seconds, 1)
 
     @property

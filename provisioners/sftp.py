@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from baker.errors import RecipeError
-from baker.provisioner import Fetch, Remote, Requirements, SftpSource, TransferredFile
-from provisioners.fields import require_owner, require_path
+from baker.errors import RecipeError, StepError
+from baker.fields import require_path, require_types
+from baker.provisioner import Fetch, Remote, Requirements, SftpSource, TransferredFile, is_host_key
+from provisioners.fields import require_owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class SftpImport:
 
     Files that are already there with the right size and sum are not sent again, and a transfer that broke off goes
     on where it was. Each file is verified by size and SHA-256; the server must show the host key of `source`.
+
+    A source without a single file is a StepError: as a rule the path is wrong, or what should lie there has gone.
     """
 
     revision: ClassVar[int] = 1
@@ -27,6 +30,7 @@ class SftpImport:
     owner: str = "root:root"
 
     def __post_init__(self) -> None:
+        require_types(self)
         parts = urlsplit(self.source.url)
         if parts.username or parts.password:
             raise RecipeError(
@@ -44,6 +48,11 @@ class SftpImport:
             raise RecipeError(f"the port of {self.source.url!r} is no number from 0 to 65535") from error
         if not self.source.user:
             raise RecipeError(f"the sftp server {parts.hostname} needs a user")
+        if self.source.host_key is not None and not is_host_key(self.source.host_key):
+            raise RecipeError(
+                f"SftpImport: host_key {self.source.host_key!r} is not a public key",
+                hint=f"`ssh-keyscan {parts.hostname}` prints it: ssh-ed25519 AAAA...",
+            )
         require_path("SftpImport", "target", self.target)
         require_owner("SftpImport", self.owner)
 
@@ -63,6 +72,11 @@ class SftpImport:
 
     def apply(self, remote: Remote) -> None:
         files = remote.import_tree(self.source, self.target, owner=self.owner)
+        if not files:
+            raise StepError(
+                f"{self.source.url} holds no file",
+                hint="is it the right folder? one that shall be empty in the image is made by Shell or DiskMount",
+            )
         total = sum(file.size for file in files)
         remote.record(self.name, f"{len(files)} files, {total} bytes, sha256 of the sums {digest_of_sums(files)}")
         remote.say(f"{len(files)} files, {total} bytes in {self.target}, each verified")

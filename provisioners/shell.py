@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import ClassVar
 
 from baker.errors import BakeError, CommandTimeoutError, ConnectionLostError, RecipeError
+from baker.fields import require_path, require_types
 from baker.provisioner import CommandFailedError, CommandResult, Remote, Requirements
 from baker.secret import Secret
-from provisioners.fields import require_at_least, require_path
+from provisioners.fields import require_at_least, require_file
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCRIPT_ON_MACHINE = "/dev/shm/baker/script"  # noqa: S108  (root's own folder, and on the machine)
 """tmpfs, and executable: Debian's initramfs mounts /run with noexec."""
 _NAME_CHARACTERS = 60
+_LONGEST_FIRST_LINE = 256
+"""Bytes that the kernel reads of a script."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,8 @@ class Shell:
     It runs as the login user, as root with `sudo`, in `working_directory` (by default the user's home). `env` values
     may be secrets; they are in the environment of this command alone, and what it prints of them is masked.
     The step succeeds when the command ends with one of `exit_codes`; otherwise, and after `timeout_seconds`, it is run
-    again up to `retries` times, `pause_seconds` apart. Nothing of the former attempt still runs then.
+    again up to `retries` times, `pause_seconds` apart. Nothing of the former attempt still runs then: what it left in
+    the background is ended first, and when that cannot be done there is no further attempt.
     """
 
     command: str | None = None
@@ -54,6 +58,7 @@ class Shell:
     }
 
     def __post_init__(self) -> None:
+        require_types(self)
         self._check_what_runs()
         if self.working_directory is not None:
             require_path("Shell", "working_directory", self.working_directory)
@@ -77,6 +82,14 @@ class Shell:
 
     def inputs(self) -> tuple[Path, ...]:
         return () if self.script is None else (Path(self.script),)
+
+    def check_inputs(self, folder: Path) -> None:
+        """What the kernel would refuse of a script, in words that nobody connects with it."""
+        for path in self.inputs():
+            with require_file(folder, path).open("rb") as script:
+                first = script.readline(_LONGEST_FIRST_LINE)
+            if first.startswith(b"#!") and first.endswith(b"\r\n"):
+                raise RecipeError(f"{path} has the line ends of Windows", hint="save it with Unix line ends (LF)")
 
     def requires(self) -> Requirements:
         secrets = dict.fromkeys(value for value in self.env.values() if isinstance(value, Secret))
@@ -112,8 +125,8 @@ class Shell:
             except ConnectionLostError:
                 raise
             except (CommandFailedError, CommandTimeoutError) as error:
-                if attempt == self.retries:
-                    raise self._last_error(error) from error
+                if attempt == self.retries or "still running" in dict(error.details):
+                    raise self._last_error(error, attempt + 1) from error
                 tries = f"attempt {attempt + 1} of {self.retries + 1}"
                 remote.say(f"{tries} failed ({error.summary}); the next one follows in {self.pause_seconds:g} s")
                 remote.run(["sleep", f"{self.pause_seconds:g}"], quiet=True)
@@ -123,19 +136,19 @@ class Shell:
     def _run_once(self, remote: Remote, text: str) -> None:
         if self.working_directory is not None:
             text = f"cd -- {shlex.quote(self.working_directory)}\n{text}"
-        result = remote.run(
-            ["/bin/sh", "-e", "-c", text], sudo=self.sudo, env=self.env, timeout=self.timeout_seconds, check=False
-        )
-        if result.exit_code not in self.exit_codes:
-            raise CommandFailedError(self._as_written(result))
+        words = ["/bin/sh", "-e", "-c", text]
+        try:
+            remote.run(words, sudo=self.sudo, env=self.env, timeout=self.timeout_seconds, exit_codes=self.exit_codes)
+        except CommandFailedError as error:
+            raise CommandFailedError(self._as_written(error.result), still_running=error.still_running) from error
 
     def _as_written(self, result: CommandResult) -> CommandResult:
         """With the command as the recipe has it, which is what a person looks for."""
         return replace(result, command=self.command or shlex.join([self.script or "", *self.arguments]))
 
-    def _last_error(self, error: BakeError) -> BakeError:
+    def _last_error(self, error: BakeError, attempts: int) -> BakeError:
         if self.retries:
-            error.with_details(("attempts", str(self.retries + 1)))
+            error.with_details(("attempts", str(attempts)))
         return error
 
 

@@ -6,11 +6,29 @@ from pathlib import Path
 from typing import ClassVar
 
 from baker.errors import RecipeError, StepError
+from baker.fields import require_types
 from baker.provisioner import NOTHING_REQUIRED, Remote, Requirements
 from provisioners.fields import require_words
 from provisioners.package_manager import look
 
 _NAMED_IN_A_LOG = 4
+
+# Debian itself keeps no mark of a restart that is needed, so it is looked for: a kernel that is newer than the one
+# that runs, or was put in its place since the start, and libraries in use whose files are gone.
+_RESTART = r"""
+if [ -e /run/reboot-required ]; then echo "the system says so"; fi
+running=$(uname -r)
+newest=$(ls /boot | sed -n 's/^vmlinuz-//p' | grep -v rescue | sort -V | tail -n 1)
+started=$(sed -n 's/^btime //p' /proc/stat)
+if [ -n "$newest" ] && [ "$newest" != "$running" ]; then echo "kernel $newest is installed, $running runs"
+elif [ -n "$newest" ] && [ "$(stat -c %Z "/boot/vmlinuz-$newest")" -gt "$started" ]; then
+    echo "kernel $running was installed anew"
+fi
+users=$(grep -lE ' /(usr/)?lib[^ ]*\.so[^ ]* \(deleted\)$' /proc/[0-9]*/maps 2>/dev/null | sed 's|maps$|comm|' |
+    xargs -r cat 2>/dev/null | sort -u)
+if [ -n "$users" ]; then echo "replaced libraries are in use by" $users; fi
+exit 0
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +48,7 @@ class SystemPackages:
     not_fingerprinted: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_words("SystemPackages", "packages", self.packages)
         for package in self.packages:
             if package.startswith("-") or package.endswith("-"):  # an option, or, to apt, "remove it"
@@ -68,7 +87,7 @@ class SystemPackages:
 class SystemUpdate:
     """Bring every installed package to its newest version; configuration files that were changed stay.
 
-    Says so when the new parts are used only after a restart: add `Reboot()` then.
+    Says so when new parts, such as a kernel or the C library, are used only after a restart: add `Reboot()` then.
     """
 
     revision: ClassVar[int] = 1
@@ -88,8 +107,13 @@ class SystemUpdate:
         manager = look(remote, ()).manager
         manager.refresh(remote)
         manager.upgrade(remote)
-        if remote.run("test -e /run/reboot-required", check=False, quiet=True).exit_code == 0:
-            remote.say("some of it is used only after a restart: add Reboot() as the next step")
+        if reasons := restart_reasons(remote):
+            remote.say(f"a restart is needed ({'; '.join(reasons)}): add Reboot() as the next step")
+
+
+def restart_reasons(remote: Remote) -> tuple[str, ...]:
+    """Why what is installed is not all in use yet; empty when it is."""
+    return tuple(remote.run(_RESTART, sudo=True, quiet=True).stdout.splitlines())
 
 
 def _unknown(packages: tuple[str, ...]) -> StepError:

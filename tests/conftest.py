@@ -4,11 +4,15 @@ A session (that is, each xdist worker) starts one machine that tests share, each
 reboots, breaks or kills the machine takes a fresh one.
 """
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from baker.clock import SystemClock
 from baker.communicators.sftp import open_sftp
@@ -23,17 +27,65 @@ from baker.testing.sandbox import Sandbox, sandbox_tree
 
 CONNECT_SECONDS = 60
 
+# A run in the background of a script ignores Ctrl-C, and so would all that it starts: bakes that tests interrupt too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No deadline: how long one example takes says how busy the host is, and nothing about the code.
+settings.register_profile("baker", deadline=None)
+settings.load_profile("baker")
+
 MakeRemote = Callable[..., MachineRemote]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole bakes first, then other virtual machines: what takes minutes must not begin when all else is done."""
+    """The longest first, so that nothing that takes minutes begins when all else is done.
 
-    def rank(item: pytest.Item) -> int:
-        slow = [item.get_closest_marker("qemu") is None, item.get_closest_marker("lab") is None]
-        return sum(slow)
+    xdist gives each worker two groups at the start, and the second one waits for the first: behind the whole bake that
+    is to be something small, since all the rest is done by the other worker meanwhile.
+    """
+    for item in items:
+        if (seconds := _seconds(item)) is not None:
+            item.add_marker(pytest.mark.timeout(seconds))
+    items.sort(key=_rank)
+    small = next((item for item in items if _rank(item) == _SMALL), None)
+    if small is not None and len(items) > 2:
+        items.remove(small)
+        seconds = (number for number, item in enumerate(items) if _group(item) != _group(items[0]))
+        second = next(seconds, len(items))
+        third = next((n for n in seconds if _group(items[n]) != _group(items[second])), len(items))
+        items.insert(third, small)
 
-    items.sort(key=rank)
+
+_SMALL = 4
+
+
+def _rank(item: pytest.Item) -> int:
+    """0 for a whole bake; then groups that share a machine, other virtual machines, what is slow for another reason."""
+    machine, lab, sandbox = (item.get_closest_marker(name) is not None for name in ("qemu", "lab", "sandbox"))
+    if machine:
+        return 0 if lab else 1 if item.get_closest_marker("xdist_group") else 2
+    return 3 if lab or sandbox else _SMALL
+
+
+def _seconds(item: pytest.Item) -> int | None:
+    """How long it may take, where pyproject.toml gives too little: many times what it takes on a quiet host."""
+    if item.get_closest_marker("soak"):
+        return 0  # no limit
+    machine, lab = item.get_closest_marker("qemu"), item.get_closest_marker("lab")
+    return 5400 if machine and lab else 2700 if machine else None
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once why a test failed: a run that is cut short has no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.nodeid}: {report.when} failed\n{report.longreprtext}", flush=True)
+
+
+def _group(item: pytest.Item) -> str:
+    """What one worker does in one go: a group by its name, any other test alone."""
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else item.nodeid
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +154,48 @@ def remote(sandbox: Sandbox, make_remote: MakeRemote) -> MachineRemote:
 def shared_remote(shared_sandbox: Sandbox, make_remote: MakeRemote) -> MachineRemote:
     """A connection to the session's machine."""
     return make_remote(shared_sandbox)
+
+
+@pytest.fixture
+def processes_with() -> Callable[[str], list[int]]:
+    """Pids of running processes that have a word in their command line (a zombie has none)."""
+
+    def find(word: str) -> list[int]:
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and int(folder.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if word.encode() in (folder / "cmdline").read_bytes():
+                        found.append(int(folder.name))
+        return found
+
+    return find
+
+
+@pytest.fixture
+def ssh_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`~/.ssh` of whoever runs this test, empty; there is no agent."""
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return folder
+
+
+@pytest.fixture
+def server_of(ssh_folder: Path) -> Callable[..., str]:
+    """`server_of(machine)`: the URL of a folder there, once the caller's files know it and have a key for it."""
+
+    def url(machine: Sandbox, folder: str, *, port: int | None = None, knows: str | None = None) -> str:
+        address = machine.address
+        key = ssh_folder / "id_shelf"
+        key.write_text(address.key.private)
+        key.chmod(0o600)
+        port = port or address.port
+        settings = f"HostName 127.0.0.1\nPort {port}\nUser {address.user}\nIdentityFile {key}\n"
+        (ssh_folder / "config").write_text(f"Host shelf\n{settings}")
+        known = address.host_key if knows is None else knows
+        (ssh_folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}\n" if known else "")
+        return f"sftp://shelf{folder}"
+
+    return url

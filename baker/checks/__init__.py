@@ -18,7 +18,11 @@ from baker.checks.kernel import KernelStarts, kernel_starts
 from baker.checks.mount import MountPresent, mount_present
 from baker.checks.notebook import NotebookRuns, notebook_runs
 
+READY_MADE = (Imports, JupyterRuns, KernelStarts, MountPresent, NotebookRuns)
+"""All of them: an image's labels hold these checks, by the names of their classes."""
+
 __all__ = [
+    "READY_MADE",
     "Imports",
     "JupyterRuns",
     "KernelStarts",

@@ -15,6 +15,7 @@ from baker.checks.explaining import with_explained_asserts
 from baker.checks.judging import ends_the_bake
 from baker.errors import ChecksFailedError
 from baker.recipe import Check
+from baker.validation import problem_of_check
 
 
 class CallableCheck(pytest.Item):
@@ -26,8 +27,11 @@ class CallableCheck(pytest.Item):
         self._host = host
 
     def runtest(self) -> None:
-        if self._check(self._host) is False:
+        result = self._check(self._host)
+        if result is False:
             pytest.fail("the check returned False")
+        if callable(result):
+            pytest.fail("the check checked nothing: it returned another one, which the recipe should name")
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, self.name
@@ -51,7 +55,9 @@ class Collector:
                 hint="a check is a function that takes `host`, or the path of a file of check_* functions",
             )
         name = name_of(check, self._folder)
-        _refuse_wrong_shape(check, name)
+        if problem := problem_of_check(check):
+            what, hint = problem
+            raise ChecksFailedError(f"check {name} {what}", hint=hint)
         item = CallableCheck.from_parent(self._session, name=name, check=with_explained_asserts(check), host=self._host)
         return [item]
 
@@ -86,18 +92,6 @@ def name_of(check: Callable[..., object], folder: Path) -> str:
     code = function.__code__
     path = Path(code.co_filename)
     return f"lambda at {path.relative_to(folder) if path.is_relative_to(folder) else path}:{code.co_firstlineno}"
-
-
-def _refuse_wrong_shape(check: Callable[..., object], name: str) -> None:
-    _refuse_asynchronous(check, name)
-    try:
-        inspect.signature(check).bind("host")
-    except ValueError:  # a builtin that does not tell its signature
-        return
-    except TypeError as error:
-        raise ChecksFailedError(
-            f"check {name} cannot be called with `host` alone: {error}", hint="a check takes one argument, `host`"
-        ) from error
 
 
 def _refuse_asynchronous(check: Callable[..., object], name: str) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from baker.checks.account import Host, run_probe
+from baker.errors import RecipeError
+from baker.fields import require_path, require_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +13,15 @@ class Imports:
 
     modules: tuple[str, ...]
     prefix: str
+
+    def __post_init__(self) -> None:
+        require_types(self, called="imports")
+        require_path("imports", "prefix", self.prefix)
+        if not self.modules:
+            raise RecipeError("imports: no module is named", hint='imports("xarray", prefix="/opt/conda/envs/ocean")')
+        for module in self.modules:
+            if not all(part.isidentifier() for part in module.split(".")):
+                raise RecipeError(f"imports: {module!r} is no name of a module", hint="one argument for each module")
 
     @property
     def name(self) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from baker.checks.account import Host, run_probe
+from baker.errors import RecipeError
+from baker.fields import require_path, require_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +16,12 @@ class JupyterRuns:
 
     prefix: str
     port: int = 0
+
+    def __post_init__(self) -> None:
+        require_types(self, called="jupyter_runs")
+        require_path("jupyter_runs", "prefix", self.prefix)
+        if not 0 <= self.port < 1 << 16:
+            raise RecipeError(f"jupyter_runs: port {self.port} is no number from 0 to 65535")
 
     @property
     def name(self) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from baker.checks.account import Host, run_probe
+from baker.errors import RecipeError
+from baker.fields import require_path, require_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +13,12 @@ class KernelStarts:
 
     kernel: str
     prefix: str
+
+    def __post_init__(self) -> None:
+        require_types(self, called="kernel_starts")
+        require_path("kernel_starts", "prefix", self.prefix)
+        if not self.kernel.strip():
+            raise RecipeError("kernel_starts: no kernel is named")
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from baker.checks.account import Host
+from baker.fields import require_path, require_types
 
 _QUESTIONS = r"""
 path=$1
@@ -28,6 +29,10 @@ class MountPresent:
     """`path` is a mount point of a disk that is not the root disk, and in fstab by UUID with nofail."""
 
     path: str
+
+    def __post_init__(self) -> None:
+        require_types(self, called="mount_present")
+        require_path("mount_present", "path", self.path)
 
     @property
     def name(self) -> str:

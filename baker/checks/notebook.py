@@ -1,8 +1,11 @@
 """`notebook_runs`: a notebook from its first cell to its last."""
 
+import math
 from dataclasses import dataclass
 
 from baker.checks.account import Host, run_probe
+from baker.errors import RecipeError
+from baker.fields import require_path, require_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +15,13 @@ class NotebookRuns:
     path: str
     prefix: str
     timeout_seconds: float = 1800
+
+    def __post_init__(self) -> None:
+        require_types(self, called="notebook_runs")
+        require_path("notebook_runs", "path", self.path)
+        require_path("notebook_runs", "prefix", self.prefix)
+        if not 0 < self.timeout_seconds < math.inf:
+            raise RecipeError(f"notebook_runs: timeout_seconds is {self.timeout_seconds}")
 
     @property
     def name(self) -> str:

@@ -1,35 +1,45 @@
 """Puts the parts of a bake together: the only place that knows them all. Decides nothing about the bake itself."""
 
 import contextlib
-import getpass
 import os
 import platform
-import secrets
+import shlex
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from baker.artifact import Artifact
+from baker.catalogue import find_image
+from baker.checks import READY_MADE
 from baker.checks.runner import run_checks
 from baker.cli.failures import report_bug
 from baker.cli.mirrors_file import read_mirrors
-from baker.cli.options import Duration
-from baker.cli.planning import plan_recipe
+from baker.cli.options import Duration, OnError
+from baker.cli.planning import plan_of_image, plan_recipe
+from baker.cli.runs import GRACE_SECONDS, RUNS_FOLDER, new_file, new_run_id, owner, run_folder
+from baker.cli.terminal import Keyboard
 from baker.clock import SystemClock
 from baker.communicators.sftp import open_sftp
 from baker.communicators.ssh import SshConnector
+from baker.communicators.upload import open_upload
 from baker.engine import Parts, bake
-from baker.errors import BakeError, Interrupted, UsageError
+from baker.errors import BakeError, Interrupted
 from baker.events import BakeFinished, Emit, Record
+from baker.home import Home
 from baker.interrupts import Interrupts
+from baker.labels import recorded_checks
+from baker.ledger import Ledger
+from baker.loader import load_recipe
+from baker.pause import Pause
 from baker.plan import Plan
-from baker.ports import Clock, RunInfo
+from baker.ports import Builder, Clock, Promise, RunInfo
 from baker.preflight import check_fetches
-from baker.registry import find_builder
+from baker.registry import builder_kinds, find_builder
 from baker.reporters.console import Console
 from baker.reporters.jsonlog import JsonLog
 from baker.reporters.junit import JunitFile
@@ -41,12 +51,10 @@ from baker.reporters.textlog import text_log
 from baker.reporters.ticker import Ticker
 from baker.seal.sealer import seal
 from baker.secret import Redactor
+from baker.share import share_image
+from baker.sweep import sweep_own_runs
 from baker.vault import Vault
-
-RUNS_FOLDER = Path(".bake") / "runs"
-
-GRACE_SECONDS = 30 * 60
-"""How long after `--timeout` what a dead bake left may still stand, until a machine ends itself."""
+from baker.verify import Verification, verify_again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,26 @@ class BakeRequest:
     run_dir: Path | None
     timeout: Duration
     refresh: bool
+    verify: bool
+    on_error: OnError
     as_json: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRequest:
+    """What `bake verify` was asked for. `recipe` None: what the image's labels hold is all there is."""
+
+    image: str
+    recipe: Path | None
+    on: str | None
+    settings: Mapping[str, str]
+    run_dir: Path | None
+    timeout: Duration
+    as_json: bool
+
+
+_BOOT_SECONDS = 900.0
+"""How long a machine from an image may take until it can be logged in to, when no recipe says it."""
 
 
 class _Ending:
@@ -80,25 +107,119 @@ def run_bake(request: BakeRequest) -> int:
     mirrors = read_mirrors(request.mirrors)
     plan = plan_recipe(request.recipe, on=request.on, settings=request.settings)
     builder = find_builder(plan.spec.kind)
-    clock, redactor, ending = SystemClock(), Redactor(), _Ending()
+    clock, redactor = SystemClock(), Redactor()
+    ledger = _ledger(clock)
     redactor.add(mirrors.passwords())
-    run = new_run(plan, request, clock)
-    with _sinks(run, clock, sys.stdout if request.as_json else None) as sinks:
-        stream = EventStream([*sinks, NamedSink("ending", ending)], clock=clock, redactor=redactor)
+    run = new_run(plan, request, clock, redactor)
+    manifest = ManifestFile(run.run_dir / "manifest.json")
+
+    def do(emit: Emit, interrupts: Interrupts) -> Artifact:
+        vault = Vault(redactor)
+        parts = Parts(
+            builder=builder,
+            connect=SshConnector(clock=clock),
+            transfer=open_sftp,
+            run_checks=run_checks,
+            seal=seal,
+            reach=partial(check_fetches, baking_host=builder.baking_host),
+            vault=vault,
+            clock=clock,
+            interrupts=interrupts,
+            ledger=ledger,
+            sweep=lambda emit: sweep_own_runs(ledger, builder, emit, clock),
+            manifest=manifest.for_image,
+            verify=_verification(builder, vault, clock, interrupts) if request.verify else None,
+            share=lambda image, share, emit: share_image(builder, image, share, upload=open_upload, emit=emit),
+            pause=_pause(request, run, clock),
+        )
+        return bake(plan, parts, run, mirrors=mirrors, versions=_versions(), emit=emit)
+
+    return _told(run, request.timeout, do, manifest=manifest, redactor=redactor, as_json=request.as_json)
+
+
+def run_verification(request: VerifyRequest) -> int:
+    """Verify an image, and print its id as the last line on standard output; the exit code. Errors as in `run_bake`."""
+    recipe = load_recipe(request.recipe, request.settings) if request.recipe else None
+    builder, image = find_image(request.image, builder_kinds(), find_builder)
+    if recipe is not None:
+        promise = _promise(plan_of_image(image, recipe, on=request.on))
+    else:
+        promise = Promise(
+            checks=recorded_checks(image, READY_MADE), folder=Path.cwd(), boot_timeout_seconds=_BOOT_SECONDS
+        )
+    clock, redactor = SystemClock(), Redactor()
+    run_id, started = new_run_id(clock)
+    run = RunInfo(
+        run_id=run_id,
+        recipe=image.recipe or image.name,
+        fingerprint=image.fingerprint,
+        image_name=image.name,
+        owner=owner(),
+        started=started,
+        expires=started + request.timeout.seconds + GRACE_SECONDS,
+        run_dir=run_folder(request.run_dir or RUNS_FOLDER / run_id),
+        redact=redactor,
+    )
+
+    def do(emit: Emit, interrupts: Interrupts) -> Artifact:
+        verification = _verification(builder, Vault(redactor), clock, interrupts)
+        return verify_again(
+            image,
+            promise,
+            verification,
+            run,
+            ledger=_ledger(clock),
+            label=recipe is not None,
+            versions=_versions(),
+            emit=emit,
+        )
+
+    manifest = ManifestFile(run.run_dir / "manifest.json")
+    return _told(run, request.timeout, do, manifest=manifest, redactor=redactor, as_json=request.as_json)
+
+
+def _promise(plan: Plan) -> Promise:
+    """What nobody but the recipe's author knows of an image; the rest is in its labels."""
+    return Promise(
+        checks=plan.recipe.checks,
+        folder=plan.recipe.folder,
+        boot_timeout_seconds=plan.spec.boot_timeout_seconds,
+    )
+
+
+def _verification(builder: Builder[Any], vault: Vault, clock: Clock, interrupts: Interrupts) -> Verification:
+    return Verification(
+        builder=builder,
+        connect=SshConnector(clock=clock),
+        transfer=open_sftp,
+        resolve=vault.value,
+        run_checks=run_checks,
+        clock=clock,
+        interrupts=interrupts,
+    )
+
+
+def _ledger(clock: Clock) -> Ledger:
+    return Ledger(folder=lambda: Home.from_environment().ledger, clock=clock)
+
+
+def _told(
+    run: RunInfo,
+    timeout: Duration,
+    do: Callable[[Emit, Interrupts], Artifact],
+    *,
+    manifest: ManifestFile,
+    redactor: Redactor,
+    as_json: bool,
+) -> int:
+    """Do something that tells its story as events, in front of all who are told; the exit code."""
+    clock, ending = SystemClock(), _Ending()
+    own = NamedSink("ending", ending), NamedSink("manifest.json", manifest)
+    with _sinks(run, clock, sys.stdout if as_json else None) as sinks:
+        stream = EventStream([*sinks, *own], clock=clock, redactor=redactor)
         try:
-            with _attended(request.timeout, stream.emit) as interrupts:
-                parts = Parts(
-                    builder=builder,
-                    connect=SshConnector(clock=clock),
-                    transfer=open_sftp,
-                    run_checks=run_checks,
-                    seal=seal,
-                    reach=partial(check_fetches, baking_host=builder.baking_host),
-                    vault=Vault(redactor),
-                    clock=clock,
-                    interrupts=interrupts,
-                )
-                artifact = bake(plan, parts, run, mirrors=mirrors, versions=_versions(), emit=stream.emit)
+            with _attended(timeout, stream.emit) as interrupts:
+                artifact = do(stream.emit, interrupts)
         except (BakeError, Interrupted) as error:
             if not ending.told:
                 raise
@@ -106,7 +227,7 @@ def run_bake(request: BakeRequest) -> int:
         except Exception as error:  # noqa: BLE001  (a bug of ours, kept in the run's folder)
             report_bug(error, folder=run.run_dir, redactor=redactor)
             return 1
-    if not request.as_json and sys.stdout is not None:
+    if not as_json and sys.stdout is not None:
         sys.stdout.write(f"{redactor(artifact.id)}\n")
     return 0
 
@@ -123,79 +244,59 @@ def _attended(timeout: Duration, emit: Emit) -> Iterator[Interrupts]:
         yield interrupts
 
 
-def new_run(plan: Plan, request: BakeRequest, clock: Clock) -> RunInfo:
+def _pause(request: BakeRequest, run: RunInfo, clock: Clock) -> Pause | None:
+    """Within `--timeout`, which a pause does not extend."""
+    if request.on_error == "terminate":
+        return None
+    limit = run.started + request.timeout.seconds
+    return Pause(folder=run.run_dir, limit=limit, clock=clock, keyboard=Keyboard(sys.stdin))
+
+
+def new_run(plan: Plan, request: BakeRequest, clock: Clock, redactor: Redactor) -> RunInfo:
     """A run that starts now, with its folder made. UsageError when that cannot be."""
-    started = clock.now()
-    time = datetime.fromtimestamp(started, UTC).strftime("%Y%m%dt%H%M%S")
-    run_id = f"{time}-{secrets.token_hex(2)}"
+    run_id, started = new_run_id(clock)
+    time = run_id.partition("-")[0]
     return RunInfo(
         run_id=run_id,
         recipe=plan.recipe.name,
         fingerprint=plan.fingerprint,
         image_name=f"{plan.recipe.name}-{time}-{plan.fingerprint[:8]}",
-        owner=_owner(),
+        owner=owner(),
         started=started,
         expires=started + request.timeout.seconds + GRACE_SECONDS,
-        run_dir=_run_folder(request.run_dir or RUNS_FOLDER / run_id),
+        run_dir=run_folder(request.run_dir or RUNS_FOLDER / run_id),
         refresh=request.refresh,
+        redact=redactor,
     )
-
-
-def _run_folder(folder: Path) -> Path:
-    """`folder`, made for its owner alone when it is new. One that holds another run's log is refused."""
-    hint = "name another one with --run-dir"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (folder / "events.jsonl").exists():
-            raise UsageError(f"{folder} holds the log of another run", hint=hint)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"the run's folder {folder} cannot be made: {reason}", hint=hint) from error
-    return folder.absolute()
 
 
 @contextlib.contextmanager
 def _sinks(run: RunInfo, clock: Clock, json_output: TextIO | None) -> Iterator[tuple[NamedSink, ...]]:
     """All that is told of a bake, and to whom. Closes what it opens."""
     with contextlib.ExitStack() as stack:
-        events = stack.enter_context(_new_file(run.run_dir / "events.jsonl"))
-        text = stack.enter_context(_new_file(run.run_dir / "console.log"))
+        events = stack.enter_context(new_file(run.run_dir / "events.jsonl"))
+        text = stack.enter_context(new_file(run.run_dir / "console.log"))
         sinks = [
             NamedSink("events.jsonl", JsonLog(events)),
-            NamedSink("console.log", text_log(text, clock)),
-            NamedSink("manifest.json", ManifestFile(run.run_dir / "manifest.json")),
+            NamedSink("console.log", text_log(text, clock, typed_name())),
             NamedSink("checks.xml", JunitFile(run.run_dir / "checks.xml")),
         ]
         if json_output is not None:
             sinks.append(NamedSink("--json", JsonLog(json_output)))
         if sys.stderr is not None:
-            console = Console(screen_for(sys.stderr, os.environ), clock)
+            console = Console(screen_for(sys.stderr, os.environ), clock, typed_name())
             stack.enter_context(Ticker(console.tick))
             sinks.append(NamedSink("the console", console))
         yield tuple(sinks)
 
 
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[TextIO]:
-    """A text file that does not exist yet. What is still in its buffer when the disk is full is lost, without a word:
-    the stream has told already that the log ended."""
-    try:
-        file = path.open("x", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another --run-dir") from error
-    try:
-        yield file
-    finally:
-        with contextlib.suppress(OSError):
-            file.close()
-
-
-def _owner() -> str:
-    """Who bakes; a number where the account has no name, as in many containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+def typed_name() -> str:
+    """How to type this program again: `bake` where the shell finds it under that name, else as it was called."""
+    called = sys.argv[0]
+    found = shutil.which("bake")
+    if Path(called).name != "bake" or (found and os.path.realpath(found) == os.path.realpath(called)):
+        return "bake"
+    return shlex.quote(called)
 
 
 def _versions() -> dict[str, str]:

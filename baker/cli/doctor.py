@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from baker.ports import Finding
 from baker.registry import builder_kinds, find_builder
 from baker.reporters.wording import size
 
-_LEAST_FREE_BYTES = 10 << 30
+_ENOUGH_BYTES = 10 << 30
 """Source image, overlay, and two images of the size of a conda environment."""
 
 
@@ -37,7 +36,7 @@ def command(as_json: bool) -> int:
             click.echo(subject)
         for finding in findings:
             click.echo(json.dumps({"subject": subject, **asdict(finding)}) if as_json else _text(finding))
-    able = [kind for kind in builder_kinds() if all(finding.ok for finding in found[kind])]
+    able = [kind for kind in builder_kinds() if all(finding.ok for finding in (*found["baker"], *found[kind]))]
     if not as_json:
         click.echo(f"can bake on: {', '.join(able) or 'nothing yet'}")
     return 0 if able else BuilderUnavailableError.exit_code
@@ -47,7 +46,7 @@ def host_findings() -> Iterator[Finding]:
     """What does not depend on a builder."""
     python = f"Python {platform.python_version()} at {sys.executable}"
     yield Finding(name="version", ok=True, text=f"image-baker {version('image-baker')}, {python}")
-    yield _home_finding(Home.from_environment().path)
+    yield _home_finding()
     if named := os.environ.get("BAKER_MIRRORS"):
         try:
             read_mirrors(Path(named))
@@ -69,19 +68,20 @@ def builder_findings(kind: str) -> Iterator[Finding]:
         yield from diagnose()
 
 
-def _home_finding(home: Path) -> Finding:
-    """Where sources and images go: writable, and with room. Looks at the nearest folder that exists."""
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    text = f"{home}, {size(free)} free"
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return Finding(name="home", ok=False, text=f"{text}, not writable", hint="export BAKER_HOME=/a/folder/of/yours")
-    if free < _LEAST_FREE_BYTES:
-        hint = f"make room, or export BAKER_HOME=/a/folder/with/{size(_LEAST_FREE_BYTES).replace(' ', '')}"
-        return Finding(name="home", ok=False, text=text, hint=hint)
-    return Finding(name="home", ok=True, text=text)
+def _home_finding() -> Finding:
+    """Where sources and images go: writable, and with room. Little room is said and no obstacle: builders know more."""
+    try:
+        home = Home.from_environment()
+    except BakeError as error:
+        return Finding(name="home", ok=False, text=error.summary, hint=error.hint)
+    if reason := home.problem():
+        return Finding(name="home", ok=False, text=reason, hint="export BAKER_HOME=/a/folder/of/yours")
+    free = home.free_bytes()
+    little = f"; a recipe with conda wants {size(_ENOUGH_BYTES)}" if free < _ENOUGH_BYTES else ""
+    new = "" if home.is_there else ", which the first bake makes"
+    return Finding(name="home", ok=True, text=f"{home.path}{new}: {size(free)} free{little}")
 
 
 def _text(finding: Finding) -> str:
-    line = f"  {'ok' if finding.ok else 'MISSING':<8} {finding.name}: {finding.text}"
-    return f"{line}\n           hint: {finding.hint}" if finding.hint and not finding.ok else line
+    line = f"  {'ok' if finding.ok else 'NOT OK':<7} {finding.name}: {finding.text}"
+    return f"{line}\n          hint: {finding.hint}" if finding.hint and not finding.ok else line

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from baker.artifact import Artifact
-from baker.catalogue import read_catalogue
+from baker.catalogue import Catalogue, read_catalogue, verified_state
 from baker.cli.failures import report
 from baker.cli.options import examples, json_option
 from baker.registry import builder_kinds, find_builder
@@ -23,9 +23,10 @@ def command(on: str | None, as_json: bool) -> int:
     catalogue = read_catalogue((on,) if on else builder_kinds(), find_builder)
     if as_json:
         for image in catalogue.images:
-            click.echo(json.dumps(asdict(image)))
+            state = {"state": verified_state(image), "newest": catalogue.is_newest(image)}
+            click.echo(json.dumps({**asdict(image), **state}))
     elif catalogue.images:
-        for line in _table(catalogue.images):
+        for line in _table(catalogue):
             click.echo(line)
     elif not catalogue.unreadable:
         click.echo("no images yet; `bake RECIPE` makes one", err=True)
@@ -34,7 +35,7 @@ def command(on: str | None, as_json: bool) -> int:
     return catalogue.unreadable[0][1].exit_code if catalogue.unreadable else 0
 
 
-def _table(images: tuple[Artifact, ...]) -> list[str]:
+def _table(catalogue: Catalogue) -> list[str]:
     rows = [("name", "builder", "created", "size", "verified", "id")]
     rows += [
         (
@@ -42,10 +43,18 @@ def _table(images: tuple[Artifact, ...]) -> list[str]:
             image.builder,
             image.created,
             size(image.size_bytes) if image.size_bytes is not None else "",
-            f"unreadable: {image.labels['problem']}" if "problem" in image.labels else image.labels.get("verified", ""),
+            _verified(image, catalogue),
             image.id,
         )
-        for image in images
+        for image in catalogue.images
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _verified(image: Artifact, catalogue: Catalogue) -> str:
+    """`yes`, `no`, or `changed` since; and which one the name of its recipe means."""
+    if "problem" in image.labels:
+        return f"unreadable: {image.labels['problem']}"
+    state = verified_state(image)
+    return f"{state}, newest {image.recipe}" if catalogue.is_newest(image) else state

@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+OnError = Literal["terminate", "pause"]
 
 _PARTS = re.compile(r"(\d+)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -50,7 +52,18 @@ def _read_settings(_context: click.Context, _option: click.Parameter, values: It
     return settings
 
 
-recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
+class _File(click.Path):
+    """The path of a file or folder. Not an empty one: `--run-dir "$UNSET"` does not mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+A_FILE = _File(path_type=Path, readable=False)  # whoever reads it says more of why not
+
+recipe_argument = click.argument("recipe", type=A_FILE)
 
 on_option = click.option("--on", metavar="BUILDER", help="The recipe's builder to use, by name; its first one without.")
 
@@ -67,8 +80,15 @@ mirrors_option = click.option(
     "--mirrors",
     metavar="FILE",
     envvar="BAKER_MIRRORS",
-    type=click.Path(path_type=Path),
+    type=A_FILE,
     help="Where to fetch things from instead, a TOML file; $BAKER_MIRRORS without.",
+)
+
+run_dir_option = click.option(
+    "--run-dir",
+    metavar="DIR",
+    type=A_FILE,
+    help="Where the run's log, manifest and check results go; a new folder in .bake/runs without.",
 )
 
 timeout_option = click.option(
@@ -78,6 +98,15 @@ timeout_option = click.option(
     show_default=True,
     callback=_read_duration,
     help="Give up after this long: 90s, 30m, 4h, 1h30m.",
+)
+
+on_error_option = click.option(
+    "--on-error",
+    metavar="terminate|pause",
+    type=click.Choice(get_args(OnError)),
+    default="terminate",
+    show_default=True,
+    help="What becomes of a machine on which a step, a check or the seal fails: pause holds it for you to log in.",
 )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,9 @@ def plan_lines(plan: Plan, mirrors: Mirrors) -> Iterator[str]:
     yield f"recipe       {recipe.name}" + (f" - {recipe.description}" if recipe.description else "")
     yield f"builder      {plan.spec.name}" + (f" ({plan.spec.kind})" if plan.spec.name != plan.spec.kind else "")
     if (source := getattr(plan.spec, "source", None)) is not None:
-        yield f"source       {source}"
+        yield f"source       {_written(source)}"
     yield f"fingerprint  {plan.fingerprint[:_SHORT]}"
-    if recipe.parameters:
-        yield f"parameters   {', '.join(f'{name}={value}' for name, value in recipe.parameters.items())}"
+    yield from _section("parameters", (f"{name:<20} {value}" for name, value in recipe.parameters.items()))
     yield from _section("disks", (f"{disk.name:<20} {disk.size_gib} GiB" for disk in plan.disks))
     yield from _section("steps", (f"{step.number:>3}  {step.fingerprint[:_SHORT]}  {step.name}" for step in plan.steps))
     yield from _section("fetches", _fetch_lines(plan, mirrors))
@@ -100,6 +99,15 @@ def _fetch_lines(plan: Plan, mirrors: Mirrors) -> Iterator[str]:
         mirrored = mirrors.mirrored(fetch).url
         by = f"  -> {without_login(mirrored)}" if mirrored != fetch.url else ""
         yield f"{fetch.kind:<16} {without_login(fetch.url)}{by}"
+
+
+def _written(value: object) -> str:
+    """A part of a spec as it would be written: without what is empty."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return str(value)
+    given = ((field.name, getattr(value, field.name)) for field in fields(value))
+    written = ", ".join(f"{name}={it!r}" for name, it in given if it not in ((), "", None))
+    return f"{type(value).__name__}({written})"
 
 
 def _section(title: str, rows: Iterator[str]) -> Iterator[str]:

@@ -6,11 +6,14 @@ import click
 
 from baker.cli.options import (
     Duration,
+    OnError,
     examples,
     json_option,
     mirrors_option,
+    on_error_option,
     on_option,
     recipe_argument,
+    run_dir_option,
     set_option,
     timeout_option,
 )
@@ -28,14 +31,11 @@ EXAMPLES = examples(
 @on_option
 @set_option
 @mirrors_option
-@click.option(
-    "--run-dir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Where the run's log, manifest and check results go; a new folder in .bake/runs without.",
-)
+@run_dir_option
 @timeout_option
 @click.option("--refresh", is_flag=True, help="Make or fetch the source image anew, even when there is a recent one.")
+@click.option("--no-verify", is_flag=True, help="Start no machine from the image; it is labelled as not verified.")
+@on_error_option
 @json_option("Write the events to standard output, one JSON object a line.")
 def command(
     *,
@@ -46,9 +46,12 @@ def command(
     run_dir: Path | None,
     timeout: Duration,
     refresh: bool,
+    no_verify: bool,
+    on_error: OnError,
     as_json: bool,
 ) -> int:
-    """Bake a recipe: launch a temporary machine, set it up, check it, and make it into an image.
+    """Bake a recipe: launch a temporary machine, set it up, check it, make it into an image, and verify
+    that on a second machine.
 
     Ends with the image's id as the last line on standard output; progress goes to standard error.
     """
@@ -63,6 +66,8 @@ def command(
             run_dir=run_dir,
             timeout=timeout,
             refresh=refresh,
+            verify=not no_verify,
+            on_error=on_error,
             as_json=as_json,
         )
     )

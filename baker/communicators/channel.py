@@ -1,16 +1,18 @@
 """One command over an open SSH connection: feeds its stdin while draining both of its streams.
 
-Everything happens in the calling thread, in waits short enough that a signal's exception comes through at once.
+Everything but the making of stdin happens in the calling thread, in waits short enough that a signal's exception comes
+through at once.
 """
 
 import select
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import paramiko
 
 from baker.communicators.errors import FOREIGN_ERRORS, translated
+from baker.communicators.supply import Supply
 from baker.errors import ConnectionLostError
 from baker.interrupts import hold
 from baker.ports import OutputSink
@@ -39,14 +41,14 @@ class RunningCommand:
         self,
         channel: paramiko.Channel,
         server: str,
-        stdin: Iterable[bytes],
+        stdin: Supply,
         on_output: OutputSink,
         check_alive: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._check_alive = check_alive
         self._server = server
-        self._input: Iterator[bytes] = iter(stdin)
+        self._input = stdin
         self._pending = memoryview(b"")
         self._input_open = True
         self._on_output = on_output
@@ -84,16 +86,14 @@ class RunningCommand:
             self._input_open = False
             return False
         if not self._pending:
-            try:
-                self._pending = memoryview(next(self._input))
-            except StopIteration:
+            chunk = self._input.take()
+            if chunk is None:
                 self._input_open = False
                 with hold(), suppress(*FOREIGN_ERRORS):  # it ended meanwhile, which `wait` sees
                     self._channel.shutdown_write()
                 return True
-        if not self._pending:
-            return True
-        if not self._channel.send_ready():
+            self._pending = memoryview(chunk)
+        if not self._pending or not self._channel.send_ready():
             return False
         with hold(), suppress(*FOREIGN_ERRORS):
             sent = self._channel.send(self._pending[:_CHUNK_BYTES].tobytes())

@@ -4,6 +4,7 @@ No agent, no default keys, no configuration or known_hosts file of the user. The
 was made for it, and no other key type is offered; the login is by the key that was made for it.
 """
 
+import contextlib
 import io
 import math
 import select
@@ -11,20 +12,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 
 import paramiko
 
 from baker.communicators.channel import RunningCommand
 from baker.communicators.errors import FOREIGN_ERRORS, translated
+from baker.communicators.supply import supply_of
 from baker.communicators.transport import KEEPALIVE_SECONDS, dial, new_transport
-from baker.errors import ConnectionLostError, NoAnswerError
+from baker.errors import ConnectionLostError, LoginRefusedError, NoAnswerError
 from baker.keys import fingerprint_of
 from baker.ports import Address, Clock, Communicator, OutputSink
 from baker.wait import pauses
 
 _BANNER_SECONDS = 10.0
 """For one connection. A forwarded port takes connections before there is an sshd, and may never answer those."""
+
+_LOGIN_SECONDS = 60.0
+"""For the handshake, and for the login, of one connection: an emulated machine on a busy host needs ten.
+
+A machine that goes down in just this moment never answers, and nothing tells: its kernel is gone, and what forwards to
+it (QEMU, a tunnel) keeps the connection.
+"""
 
 _POLL_SECONDS = 0.25
 _CHANNEL_SECONDS = 600.0
@@ -33,8 +41,9 @@ _CHANNEL_SECONDS = 600.0
 class SshConnector:
     """A `baker.ports.Connector`."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, login_seconds: float = _LOGIN_SECONDS) -> None:
         self._clock = clock
+        self._login_seconds = login_seconds
 
     def __call__(self, address: Address, *, timeout: float, check_alive: Callable[[], None]) -> Communicator:
         """See `baker.ports.Connector`."""
@@ -48,7 +57,8 @@ class SshConnector:
             try:
                 with _closed_on_error(_dial(address, min(remaining, _BANNER_SECONDS))) as connection:
                     self._await_banner(connection, min(remaining, _BANNER_SECONDS), check_alive)
-                    return _log_in(address, connection, max(1.0, deadline - self._clock.monotonic()), check_alive)
+                    seconds = min(self._login_seconds, max(1.0, deadline - self._clock.monotonic()))
+                    return _log_in(address, connection, seconds, check_alive)
             except _NotYetError as error:
                 last = str(error)
             self._clock.sleep(min(pause, max(0.0, deadline - self._clock.monotonic())))
@@ -92,8 +102,8 @@ class SshCommunicator:
         """See `baker.ports.Communicator`."""
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         channel = self._start(command, deadline)
-        with channel:
-            running = RunningCommand(channel, self._server, stdin, on_output, self._check_alive)
+        with channel, contextlib.closing(supply_of(stdin)) as supply:
+            running = RunningCommand(channel, self._server, supply, on_output, self._check_alive)
             return running.wait(deadline)
 
     def close(self) -> None:
@@ -127,20 +137,27 @@ def _dial(address: Address, seconds: float) -> socket.socket:
 def _log_in(
     address: Address, connection: socket.socket, seconds: float, check_alive: Callable[[], None]
 ) -> SshCommunicator:
-    """_NotYetError when the connection ends, as it does while an sshd restarts; else ConnectionLostError."""
+    """_NotYetError when the connection ends or falls silent, as it does while a machine restarts.
+
+    LoginRefusedError, or ConnectionLostError for a server that is not the machine.
+    """
     transport = new_transport(connection, host_key_types=(address.host_key.split()[0],), seconds=seconds)
+    asked = time.monotonic()
     try:
         transport.start_client(timeout=seconds)
         _require_host_key(address, transport.get_remote_server_key())
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(address.key.private))
+        asked = time.monotonic()
         transport.auth_publickey(address.user, key)
         transport.set_keepalive(KEEPALIVE_SECONDS)
         return SshCommunicator(transport, _server(address), check_alive)
     except FOREIGN_ERRORS as error:
         refused = isinstance(error, paramiko.AuthenticationException) and transport.is_active()
+        silent = time.monotonic() - asked >= seconds  # for which paramiko has the same error
         transport.close()
-        if refused or isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-            raise translated(error, _server(address)) from error
+        if (refused and not silent) or isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+            into = LoginRefusedError if refused else ConnectionLostError
+            raise translated(error, _server(address), into=into) from error
         raise _NotYetError(str(error) or type(error).__name__) from error
     except BaseException:
         transport.close()
@@ -160,7 +177,7 @@ def _require_host_key(address: Address, shown: paramiko.PKey) -> None:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _closing_at(channel: paramiko.Channel, deadline: float) -> Iterator[None]:
     """Close `channel` at `deadline`: paramiko waits without limit for the answer to a request."""
     if deadline == math.inf:
@@ -175,7 +192,7 @@ def _closing_at(channel: paramiko.Channel, deadline: float) -> Iterator[None]:
         timer.cancel()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _closed_on_error(connection: socket.socket) -> Iterator[socket.socket]:
     try:
         yield connection

@@ -79,6 +79,8 @@ def shown(command: str | Sequence[str]) -> str:
 def end_command(token: str, *, grace_seconds: int, kill_seconds: int = 10) -> str:
     """A command that ends all that the command of `token` started: TERM, after a grace KILL, and waits until gone.
 
+    Found are its processes by the token in their environment, and by session and parent from there. Not found is one
+    that has lost all three, as a service that systemd started for it.
     Needs sh, awk, grep and sed (essential in every distribution), and root. Exits with 1 and the list of processes
     when some are left after `kill_seconds` more.
     """

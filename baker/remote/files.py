@@ -1,16 +1,26 @@
 """Files to and from a machine: as root, in one stream each, atomically where there is one file."""
 
 import os
+import re
+import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from baker.errors import RecipeError
+from baker.errors import BakeError, ConnectionLostError, RecipeError
+from baker.interrupts import shield
 from baker.provisioner import CommandResult
 from baker.remote.tar import tar_folder
 
 CHUNK_BYTES = 256 * 1024
+
+SECRETS_FOLDER = "/run/baker/secrets"
+"""On the machine: tmpfs, 0700, of the login user. Beside it stand the mirrors' files, which every user may read."""
+
+_REMOVE_SECONDS = 60.0
+"""For the removal of one small file in tmpfs: a machine that takes longer is not going to."""
 
 
 class Shell(Protocol):
@@ -53,6 +63,16 @@ chown -- "$1" "$probe"; stat -c '%u %g' "$probe"
 """
 
 
+_BYTES_SENT = re.compile(r"^([0-9]+) bytes? ", re.MULTILINE)
+"""In what dd says at its end: the bytes that it read, also of a file that grows, or that /proc makes up."""
+
+_WRITE_PRIVATE_FILE = """
+set -eu; umask 077
+mkdir -p -- "$3"; chmod 0711 "$(dirname -- "$3")"; chown -- "$2" "$3"
+cat >"$1"; chown -- "$2" "$1"
+"""
+
+
 def put(shell: Shell, source: Path | bytes, target: str, *, owner: str, mode: int) -> None:
     """See `baker.provisioner.Remote.put`. RecipeError when the source cannot be read."""
     try:
@@ -92,16 +112,44 @@ def owner_ids(shell: Shell, owner: str) -> tuple[int, int]:
 
 
 def get(shell: Shell, source: str, target: Path) -> None:
-    """See `baker.provisioner.Remote.get`. The target appears when it is complete."""
+    """See `baker.provisioner.Remote.get`. The target appears when it is complete.
+
+    ConnectionLostError when fewer bytes arrived than were sent, or more.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".baker.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            shell.stream(["cat", "--", source], on_stdout=file.write)
+            said = shell.stream(["dd", f"if={source}", f"bs={CHUNK_BYTES}"], on_stdout=file.write).stderr
+            _require_size(source, file.tell(), said)
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def private_file(shell: Shell, content: Iterable[bytes], *, owner: str) -> Iterator[str]:
+    """See `baker.provisioner.Remote.secret_file`: the path of a file with `content` that `owner` alone can read."""
+    path = f"{SECRETS_FOLDER}/{secrets.token_hex(8)}"
+    remove = ["rm", "-f", "--", path]
+    try:
+        shell.stream(["/bin/sh", "-c", _WRITE_PRIVATE_FILE, "write", path, owner, SECRETS_FOLDER], stdin=content)
+        yield path
+    except BaseException:
+        with shield(), suppress(BakeError):  # the first error is the one to tell
+            shell.stream(remove, timeout=_REMOVE_SECONDS)
+        raise
+    shell.stream(remove, timeout=_REMOVE_SECONDS)
+
+
+def _require_size(source: str, received: int, said: str) -> None:
+    sent = _BYTES_SENT.findall(said)
+    if not sent or int(sent[-1]) != received:
+        raise ConnectionLostError(
+            f"{source} did not arrive whole from the machine",
+            details=(("bytes received", str(received)), ("bytes sent", sent[-1] if sent else said or "unknown")),
+        )
 
 
 def _read(path: Path) -> Iterator[bytes]:

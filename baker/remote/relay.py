@@ -38,6 +38,10 @@ cd -- "$1" 2>/dev/null || exit 0
 exec xargs -0 -r /bin/sh -c 'for f do if [ -f "$f" ]; then sha256sum -z -- "$f" || exit 255; fi; done' sums
 """
 
+_SUM = """
+if [ -f "$1" ]; then sha256sum -z <"$1"; fi
+"""
+
 _APPEND = """
 set -eu; part=$1 offset=$2
 if [ "$offset" = 0 ]; then : >"$part"; fi
@@ -218,7 +222,8 @@ class _Import:
     def relay_large(self, path: str, size: int) -> None:
         """A large file, from where an earlier attempt stopped."""
         key = self._key(path)
-        offset, hasher = self._relayed.parts.pop(key, (0, hashlib.sha256()))
+        part = f"{key[1]}.baker-part"
+        offset, hasher = self._part(key, part)
         self._tick(offset)
         failure: FetchError | None = None
 
@@ -233,7 +238,6 @@ class _Import:
             except FetchError as error:  # the stream ends in order, so that what arrived can be continued
                 failure = error
 
-        part = f"{key[1]}.baker-part"
         words = ["/bin/sh", "-c", _APPEND, "append", part, str(offset)]
         arrived = self._machine.stream(words, stdin=chunks()).stdout[:64]
         if failure is not None:
@@ -244,6 +248,13 @@ class _Import:
             raise FetchError(f"{path} changed while it was read", details=(("source", self._source.url),))
         self._keep(path, size, hasher.hexdigest(), arrived)
         self._machine.stream(["/bin/sh", "-c", _PLACE, "place", part, key[1], self._owner])
+
+    def _part(self, key: tuple[str, str], part: str) -> "tuple[int, hashlib._Hash]":
+        """What an earlier attempt brought, when it still lies in `part` on the machine as it came; else nothing."""
+        offset, hasher = self._relayed.parts.pop(key, (0, hashlib.sha256()))
+        if offset and self._machine.stream(["/bin/sh", "-c", _SUM, "sum", part]).stdout[:64] != hasher.hexdigest():
+            return 0, hashlib.sha256()
+        return offset, hasher
 
     def report(self, *, force: bool = False) -> None:
         """Say how far it is, not more than twice a second."""

@@ -6,6 +6,7 @@ All of them lie in tmpfs, below MACHINE_FOLDER: nothing is written to a disk tha
 from pathlib import Path
 
 from baker.errors import RecipeError
+from baker.events import Emit, Notice
 from baker.mirrors import MACHINE_FOLDER, Mirrors
 from baker.provisioner import Remote
 
@@ -23,7 +24,7 @@ _KEYRINGS = {
 _COMPONENTS = {"debian": "main contrib non-free non-free-firmware", "ubuntu": "main restricted universe multiverse"}
 
 
-def apply(remote: Remote, mirrors: Mirrors) -> None:
+def apply(remote: Remote, mirrors: Mirrors, *, emit: Emit) -> None:
     """Put the files there that `mirrors` need. RecipeError when the CA bundle cannot be read on the baking host."""
     if mirrors.ca_bundle:
         remote.put(_read_bundle(mirrors.ca_bundle), CA_FILE)
@@ -32,7 +33,8 @@ def apply(remote: Remote, mirrors: Mirrors) -> None:
         distribution, _, codename = release.partition(" ")
         sources = apt_sources(mirrors, distribution, codename)
         if sources and distribution == "debian" and not mirrors.apt_security_mirror:
-            remote.say("warning: the mirrors name no [apt] security_mirror: packages come without security updates")
+            text = "the mirrors name no [apt] security_mirror: packages come without security updates"
+            emit(Notice(level="warning", text=text))
         if sources:
             remote.put(sources.encode(), APT_SOURCES)
         remote.put(apt_configuration(mirrors, own_sources=bool(sources), parts=bool(parts)).encode(), APT_CONFIGURATION)

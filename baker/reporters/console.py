@@ -4,6 +4,7 @@ import threading
 
 from baker.events import (
     ArtifactCaptured,
+    ArtifactVerified,
     BakeFinished,
     BakeStarted,
     CheckFinished,
@@ -17,6 +18,7 @@ from baker.events import (
     StageStarted,
     StepFinished,
     StepStarted,
+    VerificationStarted,
 )
 from baker.ports import Clock
 from baker.reporters.screen import Screen, Style
@@ -32,9 +34,13 @@ _CHECK_STYLES: dict[str, Style] = {"passed": "good", "failed": "bad", "error": "
 
 
 class Console:
-    """A sink that writes to `screen`. `tick` is to be called about once a second, from any thread."""
+    """A sink that writes to `screen`. `tick` is to be called about once a second, from any thread.
 
-    def __init__(self, screen: Screen, clock: Clock) -> None:
+    `command` is how to type `bake` here.
+    """
+
+    def __init__(self, screen: Screen, clock: Clock, command: str = "bake") -> None:
+        self._command = command
         self._screen = screen
         self._clock = clock
         self._lock = threading.RLock()
@@ -46,6 +52,7 @@ class Console:
         self._progress = ""
         self._times: list[tuple[str, float]] = []
         self._image: ArtifactCaptured | None = None
+        self._is_verified = False
         self._next = ""
         self._run_dir = ""
 
@@ -94,8 +101,16 @@ class Console:
                 self._print(f"baking {started.recipe} on {started.builder}: {steps}", "heading")
                 self._print(f"  run {started.run_id}, fingerprint {started.fingerprint[:12]}")
                 self._print(f"  kept in {started.run_dir}")
+            case VerificationStarted() as started:
+                self._run_dir = started.run_dir
+                self._print(f"verifying {started.image_name} on {started.builder}", "heading")
+                self._print(f"  run {started.run_id}, image {started.image}")
+                self._print(f"  kept in {started.run_dir}")
             case ArtifactCaptured() as image:
                 self._image = image
+            case ArtifactVerified():
+                self._is_verified = True
+                self._print("  the image is verified", "good")
             case FactRecorded(name=name, value=value) if name == NEXT_COMMAND:
                 self._next = value
             case BakeFinished() as end:
@@ -121,6 +136,7 @@ class Console:
                 self._print(text, "good" if ok else "bad")
 
     def _check(self, check: CheckFinished) -> None:
+        self._progress = ""
         text = f"  {check.outcome:<7} {printable(check.name)}, {duration(check.seconds)}"
         self._print(text, _CHECK_STYLES[check.outcome])
         if check.outcome != "passed":
@@ -135,14 +151,15 @@ class Console:
             self._print(f"  {stage:<10} {seconds:>8.1f} s")
         if self._image:
             room = f" ({size(self._image.size_bytes)})" if self._image.size_bytes is not None else ""
-            self._print(f"image {self._image.name}{room}", "heading")
+            state = "" if self._is_verified else ", not verified"
+            self._print(f"image {self._image.name}{room}{state}", "heading")
             self._print(f"  {self._image.id}")
         if end.exit_code:
             summary = end.summary or f"the bake ended with exit code {end.exit_code}"
             self._print_all(error_lines(summary, end.details, end.hint), "bad")
             self._print(f"everything of this run is in {self._run_dir}")
         elif self._image:
-            self._print(f"next: {self._next or 'bake images'}")
+            self._print(f"next: {self._next or f'{self._command} images'}")
 
     def _status(self) -> str:
         """What is going on, for how long, and how far it is; empty between stages."""

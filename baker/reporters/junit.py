@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from pathlib import Path
 
-from baker.events import BakeFinished, BakeStarted, CheckFinished, Record, StageStarted
+from baker.events import BakeFinished, BakeStarted, CheckFinished, Record, StageStarted, VerificationStarted
 from baker.reporters.whole_file import write_whole
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -24,7 +24,7 @@ class JunitFile:
 
     def __call__(self, record: Record) -> None:
         match record.event:
-            case BakeStarted(recipe=recipe):
+            case BakeStarted(recipe=recipe) | VerificationStarted(recipe=recipe):
                 self._suite.set("name", _xml_text(recipe))
                 self._suite.set("timestamp", datetime.fromtimestamp(record.at, UTC).isoformat(timespec="seconds"))
             case StageStarted(stage=stage):

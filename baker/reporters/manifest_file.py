@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from baker.events import BakeFinished, Record
-from baker.manifest import EMPTY, fold, to_json
+from baker.manifest import EMPTY, Manifest, fold, of_image, to_json
 from baker.reporters.whole_file import write_whole
 
 
@@ -18,4 +18,12 @@ class ManifestFile:
     def __call__(self, record: Record) -> None:
         self._manifest = fold((record,), self._manifest)
         if isinstance(record.event, BakeFinished):
-            write_whole(self._path, json.dumps(to_json(self._manifest), indent=2) + "\n")
+            write_whole(self._path, _text(self._manifest))
+
+    def for_image(self) -> str:
+        """What is known so far, as it goes with the image: free of secrets, as all that a sink sees."""
+        return _text(of_image(self._manifest))
+
+
+def _text(manifest: Manifest) -> str:
+    return json.dumps(to_json(manifest), indent=2) + "\n"

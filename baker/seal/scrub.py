@@ -34,29 +34,54 @@ SCRUBS = (
         in_homes=(
             ".bash_history", ".sh_history", ".zsh_history", ".python_history", ".node_repl_history", ".sqlite_history",
             ".mysql_history", ".psql_history", ".lesshst", ".viminfo", ".wget-hsts", ".sudo_as_admin_successful",
-            ".ipython/profile_*/history.sqlite*",
+            ".ipython/profile_*/history.sqlite*", ".local/share/fish/fish_history", ".Rhistory", ".octave_hist",
+            ".julia/logs/repl_history.jl", ".duckdb_history", ".rediscli_history", ".gdb_history",
         ),
     ),
     Scrub(
         what="Jupyter's runtime files",
-        why="cookie secrets and keys of connections: who has them can forge a session",
-        in_homes=(".local/share/jupyter/runtime",),
+        why="cookie secrets and keys of connections: who has them can forge a session, or a trusted notebook",
+        in_homes=(
+            ".local/share/jupyter/runtime", ".local/share/jupyter/notebook_secret",
+            ".local/share/jupyter/nbsignatures.db", ".ipython/profile_*/security/*",
+        ),
+    ),
+    Scrub(
+        what="logins",
+        why="what curl, git and pip log in with: a step wrote it for its own work, and the scan would refuse it",
+        in_homes=(".netrc", "_netrc", ".git-credentials", ".cache/git/credential", ".Xauthority"),
+    ),
+    Scrub(
+        what="sockets of agents",
+        why="nobody listens there any more, and their names tell who did",
+        script="""
+cut -d: -f6 /etc/passwd | sort -u | while read -r home; do
+  case $home in /home/*|/root) if [ -d "$home" ]; then find "$home/" -xdev -type s -delete; fi ;; esac
+done
+""",
+        in_homes=(".ssh/agent", ".gnupg/S.*"),
     ),
     Scrub(
         what="package caches",
         why="megabytes that age; lists of packages name the bake's mirrors",
         empty=("/var/lib/apt/lists", "/var/cache/apt", "/var/cache/dnf", "/var/cache/libdnf5", "/var/cache/yum"),
-        in_homes=(".cache/pip", ".cache/uv", ".cache/conda", ".cache/mamba", ".conda/pkgs"),
+        in_homes=(".cache/pip", ".cache/uv", ".cache/conda", ".cache/mamba", ".conda/pkgs", ".mamba/pkgs"),
         remove=("/root/.cache",),
     ),
     Scrub(
         what="conda's package caches",
         why="a second name for every file of the environments; .../pkgs is one only where conda-meta stands beside it",
-        # conda knows a writable cache by its urls.txt
+        # conda knows a writable cache by its urls.txt, in which the bake's mirrors and tokens of channels can stand.
         script="""
-for meta in /opt/*/conda-meta; do
+(echo /; findmnt --raw --noheadings --output TARGET --types ext4,xfs,btrfs) | sort -u | while read -r root; do
+  root=$(printf %b "$root")
+  find "$root" -xdev -maxdepth 6 -type d -name conda-meta
+done | while read -r meta; do
   cache=${meta%/conda-meta}/pkgs
-  if [ -d "$cache" ]; then find "$cache" -mindepth 1 ! -path "$cache/urls.txt" -delete; fi
+  if [ -d "$cache" ]; then
+    find "$cache" -mindepth 1 ! -path "$cache/urls.txt" -delete
+    if [ -f "$cache/urls.txt" ]; then : >"$cache/urls.txt"; fi
+  fi
 done
 """,
     ),
@@ -96,12 +121,20 @@ done
     Scrub(
         what="cloud-init's state",
         why="it must take the next machine for a new one; it keeps the seed, in which keys and host keys stand",
-        # The name that the bake gave the machine (`bake-...`) goes too; one that the recipe chose stays.
+        # The name that the builder gave the machine through cloud-init goes too; one that the recipe chose stays.
         script="""
+given=$(sed -n 's/.*"local[-_]hostname": *"\\([^"]*\\)".*/\\1/p' /run/cloud-init/instance-data.json 2>/dev/null || true)
 name=$(cat /etc/hostname 2>/dev/null || true)
-case $name in
-  bake-????????) sed -i "/^127\\.0\\.1\\.1[[:space:]].*$name/d" /etc/hosts; echo localhost >/etc/hostname ;;
-esac
+for host in $given; do
+  if [ -n "$name" ] && [ "${name%%.*}" = "${host%%.*}" ]; then
+    awk -v name="$name" -v short="${name%%.*}" '
+      $1 == "127.0.1.1" { for (i = 2; i <= NF; i++) if ($i == name || $i == short) next } { print }
+    ' /etc/hosts >/run/baker-hosts
+    cat /run/baker-hosts >/etc/hosts; rm /run/baker-hosts
+    echo localhost >/etc/hostname
+    break
+  fi
+done
 if command -v cloud-init; then cloud-init clean --logs --seed; fi
 """,
         empty=("/var/lib/cloud",),

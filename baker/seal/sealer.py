@@ -1,20 +1,35 @@
 """The seal: the `Sealer` of `baker.ports`. Says the order, and does nothing itself."""
 
+from collections.abc import Mapping
+
+from baker.deadman import make_transient
 from baker.events import Emit
 from baker.ports import MirroredRemote
-from baker.recipe import Disk
+from baker.recipe import AllowedSecret, Disk
 from baker.seal.access import drop_access
 from baker.seal.inventory import take_inventory
+from baker.seal.scan import scan
 from baker.seal.scrub import scrub
 
 
-def seal(remote: MirroredRemote, *, disks: tuple[Disk, ...], emit: Emit) -> None:  # noqa: ARG001  (a scan reads them too)
-    """Take stock, undo the mirrors, scrub, drop access: in this order, in five round trips.
+def seal(
+    remote: MirroredRemote,
+    *,
+    disks: tuple[Disk, ...],
+    allow: tuple[AllowedSecret, ...],
+    secrets: Mapping[str, str],
+    own_keys: Mapping[str, str],
+    emit: Emit,
+) -> None:
+    """Take stock, undo the mirrors, scrub, scan, move the dead-man switch to /run, drop access: in this order.
 
-    Access goes last, because nothing can be looked at or repaired without it; the scrub before it removes traces of
-    the steps that come before. SealError when one of them cannot be done: the machine must not become an image.
+    The scan sees what will be in the image, so what is removed is removed before it. Access goes last, because nothing
+    can be looked at or repaired without it. SealError when one of them cannot be done, or the scan found something:
+    the machine must not become an image.
     """
-    take_inventory(remote, emit)
+    take_inventory(remote, disks, emit)
     remote.remove_mirrors()
     scrub(remote)
+    scan(remote, disks=disks, allow=allow, secrets=secrets, own_keys=own_keys, emit=emit)
+    make_transient(remote)
     drop_access(remote, emit)

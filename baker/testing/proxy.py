@@ -14,7 +14,7 @@ class Proxy:
     """Forwards `127.0.0.1:port` to `127.0.0.1:target_port` while its context is open.
 
     Each byte arrives `delay_seconds` after it was sent, in both directions. `cut_after` are numbers of bytes from the
-    target after which a connection is reset: the first for the first connection, and so on; later ones live.
+    target after which a connection is ended: the first for the first connection, and so on; later ones live.
     """
 
     def __init__(self, target_port: int, *, delay_seconds: float = 0, cut_after: tuple[int, ...] = ()) -> None:
@@ -25,6 +25,7 @@ class Proxy:
         self._sockets: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
+        self._silent = False
 
     def __enter__(self) -> "Proxy":
         threading.Thread(target=self._accept, daemon=True).start()
@@ -43,6 +44,10 @@ class Proxy:
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
         self._sockets.clear()
+
+    def fall_silent(self) -> None:
+        """From now on pass nothing on, and close nothing: what a machine looks like that was switched off."""
+        self._silent = True
 
     def _accept(self) -> None:
         while True:
@@ -81,12 +86,16 @@ class Proxy:
                 while True:
                     due, data = waiting.get()
                     time.sleep(max(0.0, due - time.monotonic()))
+                    if self._silent:
+                        continue
                     if not data:
                         break
                     sink.sendall(data)
-            for connection in (source, sink):
+            # What was passed on arrives: shut in both directions, what the other side sends next would make it a reset,
+            # which drops what is on its way.
+            for connection, direction in ((sink, socket.SHUT_WR), (source, socket.SHUT_RD)):
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(direction)
 
         for work in (read, write):
             threading.Thread(target=work, daemon=True).start()

@@ -52,6 +52,17 @@ _DATA_FOLDERS = {
 }
 """Where the parts of a wheel's `.data` folder go."""
 
+_LEFT_OUT = (
+    "jedi/third_party/typeshed/stubs/",  # 4,000 files about other people's libraries, for completion in an editor
+    "jedi/third_party/django-stubs/",
+    "jupyterlab/galata/",  # JupyterLab's own tests
+)
+"""Beginnings of paths in wheels."""
+
+_LOCALES = "babel/locale-data/"
+_KEPT_LOCALES = r"(root|en|en_US|de|fr|es)\.dat"
+"""Of a thousand."""
+
 _SCRIPT = """\
 #!{prefix}/bin/python
 import sys
@@ -127,12 +138,11 @@ def conda_version(specifier: SpecifierSet) -> str:
 def unpack(wheel: Wheel, tree: Path) -> None:
     """Lay a wheel's files out in `tree` as they shall lie in a prefix, and write its console scripts.
 
-    Folders named `tests` stay out: a fifth of the files, nobody's reason to import a library, and each file
-    costs time on a machine that is emulated.
+    What `is_left_out` names stays out: half of the files, and each costs time on a machine that is emulated.
     """
     with zipfile.ZipFile(wheel.path) as archive:
         for item in archive.infolist():
-            if item.is_dir() or "tests" in Path(item.filename).parts[:-1]:
+            if item.is_dir() or is_left_out(item.filename):
                 continue
             target = _target(item.filename)
             path = tree / target
@@ -148,6 +158,15 @@ def unpack(wheel: Wheel, tree: Path) -> None:
         (dist_info / "INSTALLER").write_text("conda\n")
         if (entry_points := dist_info / "entry_points.txt").exists():
             write_scripts(entry_points.read_text(), tree / "bin")
+
+
+def is_left_out(member: str) -> bool:
+    """Whether nothing that a lab is for needs this file of a wheel: tests, and what the tables below name."""
+    if "tests" in Path(member).parts[:-1]:
+        return True
+    if member.startswith(_LOCALES):
+        return not re.fullmatch(_KEPT_LOCALES, member.removeprefix(_LOCALES))
+    return member.startswith(_LEFT_OUT)
 
 
 def write_scripts(entry_points: str, folder: Path) -> None:

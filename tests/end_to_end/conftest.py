@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from baker.events import Record, from_json
+from baker.builders.qemu import accelerator
+from baker.events import Event, Record, from_json
 from baker.home import Home
 
 ROOT = Path(__file__).parents[2]
@@ -43,21 +46,75 @@ class RunningBake:
         self.process = process
         self.run_dir = run_dir
 
+    def wait_for(self, wanted: Callable[[Event], bool]) -> None:
+        """Until the bake's own log has an event that is `wanted`."""
+        deadline = time.monotonic() + 1200
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                pytest.fail(f"the bake ended too early: {self.finish().stderr[-3000:]}")
+            if any(wanted(event) for event in self.events_so_far()):
+                return
+            time.sleep(0.1)
+        pytest.fail("the bake never came so far")
+
+    def events_so_far(self) -> Iterator[Event]:
+        log = self.run_dir / "events.jsonl"
+        lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+        for line in lines:
+            if line.endswith("\n"):
+                yield from_json(json.loads(line)).event
+
     def finish(self, timeout: float = 1800) -> Finished:
         stdout, stderr = self.process.communicate(timeout=timeout)
         return Finished(exit_code=self.process.returncode, stdout=stdout, stderr=stderr, run_dir=self.run_dir)
 
 
 StartBake = Callable[..., RunningBake]
+WriteTiny = Callable[..., Path]
+
+TINY = """
+from baker import Disk, Recipe
+from baker.builders.qemu.spec import Qemu
+from provisioners import Shell
+
+recipe = Recipe(
+    name="tiny",
+    builders=(Qemu(memory_mib=1024, cpus=1, disk_gib=4),),
+    provisioners=({steps}),
+    checks=({checks}),
+)
+"""
+
+
+def machines_of(home: Home) -> list[int]:
+    """Pids of QEMU processes that use files of this BAKER_HOME."""
+    pids = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"qemu-system" in command.split(b"\0", 1)[0] and str(home.path).encode() in command:
+            pids.append(int(folder.name))
+    return pids
+
+
+@pytest.fixture(scope="session")
+def shared_home() -> Home:
+    """The user's, where it is known whether KVM works: finding out takes 20 seconds where it does not."""
+    shared = Home.from_environment()
+    accelerator.choose("auto", shared)
+    return shared
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """Empty, but for the source images, which all tests share with `make demo`."""
-    sources = Home.from_environment().sources
+def home(shared_home: Home, tmp_path: Path) -> Home:
+    """Empty, but for the source images, which all tests share with `make demo`, and what is known of KVM."""
     own = Home(tmp_path / "home")
     own.path.mkdir()
-    (own.path / "sources").symlink_to(sources)
+    (own.path / "sources").symlink_to(shared_home.sources)
+    if (known := shared_home.path / accelerator.RECORD_NAME).exists():
+        shutil.copy2(known, own.path)
     return own
 
 
@@ -86,3 +143,15 @@ def start_bake(home: Home, tmp_path: Path) -> Iterator[StartBake]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> WriteTiny:
+    """Writes a recipe of one step."""
+
+    def write(steps: str, checks: str = "") -> Path:
+        path = tmp_path / "tiny.py"
+        path.write_text(TINY.format(steps=steps, checks=checks))
+        return path
+
+    return write

@@ -11,34 +11,9 @@ import pytest
 
 from baker.events import BakeFinished, Event, OutputLine, ResourceAcquired, ResourceReleased, StageStarted
 from baker.home import Home
-from tests.end_to_end.conftest import RunningBake, StartBake
+from tests.end_to_end.conftest import StartBake, machines_of
 
 pytestmark = pytest.mark.qemu
-
-TINY = """
-from baker import Disk, Recipe
-from baker.builders.qemu.spec import Qemu
-from provisioners import Shell
-
-recipe = Recipe(
-    name="tiny",
-    builders=(Qemu(memory_mib=1024, disk_gib=4),),
-    provisioners=({steps}),
-    checks=({checks}),
-)
-"""
-
-
-@pytest.fixture
-def tiny(tmp_path: Path):
-    """Writes a recipe of one step."""
-
-    def write(steps: str, checks: str = "") -> Path:
-        path = tmp_path / "tiny.py"
-        path.write_text(TINY.format(steps=steps, checks=checks))
-        return path
-
-    return write
 
 
 def test_a_failing_step_says_what_failed_and_leaves_nothing(start_bake: StartBake, home: Home, tiny) -> None:
@@ -74,13 +49,17 @@ def test_a_machine_that_never_boots_is_given_up_with_what_its_console_said(
 
 @pytest.mark.parametrize(
     ("stage", "signum", "exit_code"),
-    [("launch", signal.SIGTERM, 143), ("connect", signal.SIGHUP, 129), ("provision", signal.SIGINT, 130)],
+    [
+        ("launch", signal.SIGTERM, 143),
+        ("connect", signal.SIGHUP, 129),
+        pytest.param("provision", signal.SIGINT, 130, marks=pytest.mark.soak),  # a whole boot for one signal
+    ],
 )
 def test_a_signal_ends_the_bake_and_the_machine(
     start_bake: StartBake, home: Home, tiny, stage: str, signum: signal.Signals, exit_code: int
 ) -> None:
     bake = start_bake(tiny('Shell(command="echo begun; sleep 900"),'))
-    _wait_for(bake, lambda event: _begun(event, stage))
+    bake.wait_for(lambda event: _begun(event, stage))
     bake.process.send_signal(signum)
     ended = bake.finish(timeout=120)
     assert ended.exit_code == exit_code
@@ -92,20 +71,20 @@ def test_a_signal_ends_the_bake_and_the_machine(
 
 def test_the_machine_dies_with_a_bake_that_is_killed(start_bake: StartBake, home: Home, tiny) -> None:
     bake = start_bake(tiny('Shell(command="sleep 900"),'))
-    _wait_for(bake, lambda event: isinstance(event, StageStarted) and event.stage == "connect")
-    assert _machines_of(home)
+    bake.wait_for(lambda event: isinstance(event, StageStarted) and event.stage == "connect")
+    assert machines_of(home)
     bake.process.kill()
     bake.process.wait()
     deadline = time.monotonic() + 10
-    while _machines_of(home) and time.monotonic() < deadline:
+    while machines_of(home) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not _machines_of(home)
+    assert not machines_of(home)
 
 
 def test_a_machine_that_dies_is_noticed_and_named(start_bake: StartBake, home: Home, tiny) -> None:
     bake = start_bake(tiny('Shell(command="sleep 900"),'))
-    _wait_for(bake, lambda event: isinstance(event, StageStarted) and event.stage == "connect")
-    (pid,) = _machines_of(home)
+    bake.wait_for(lambda event: isinstance(event, StageStarted) and event.stage == "connect")
+    (pid,) = machines_of(home)
     os.kill(pid, signal.SIGKILL)
     ended = bake.finish(timeout=120)
     assert ended.exit_code == 4
@@ -126,44 +105,9 @@ def _begun(event: Event, stage: str) -> bool:
     return isinstance(event, StageStarted) and event.stage == stage
 
 
-def _wait_for(bake: RunningBake, wanted) -> None:
-    """Until the bake's own log has the event."""
-    deadline = time.monotonic() + 600
-    log = bake.run_dir / "events.jsonl"
-    while time.monotonic() < deadline:
-        if bake.process.poll() is not None:
-            pytest.fail(f"the bake ended too early: {bake.finish().stderr[-3000:]}")
-        if log.exists() and any(wanted(record.event) for record in _complete_records(log)):
-            return
-        time.sleep(0.1)
-    pytest.fail("the bake never came so far")
-
-
-def _complete_records(log: Path):
-    import json
-
-    from baker.events import from_json
-
-    for line in log.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield from_json(json.loads(line))
-
-
-def _machines_of(home: Home) -> list[int]:
-    """Pids of QEMU processes that use files of this BAKER_HOME."""
-    pids = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"qemu-system" in command.split(b"\0", 1)[0] and str(home.path).encode() in command:
-            pids.append(int(folder.name))
-    return pids
-
-
 def _nothing_is_left(acquired: list[ResourceAcquired], released: list[ResourceReleased], home: Home) -> None:
     assert {(event.kind, event.id) for event in acquired} == {(event.kind, event.id) for event in released}
-    assert _machines_of(home) == []
+    assert machines_of(home) == []
     assert list(home.work.iterdir()) == []
+    assert list(home.ledger.iterdir()) == []
     assert list(home.images.iterdir()) == []

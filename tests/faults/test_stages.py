@@ -2,18 +2,12 @@
 
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import pytest
 
-from baker.checks.runner import run_checks
-from baker.clock import SystemClock
-from baker.communicators.sftp import open_sftp
-from baker.communicators.ssh import SshConnector
-from baker.engine import Parts, bake
 from baker.errors import (
     BakeError,
     BakeTimeoutError,
@@ -24,86 +18,48 @@ from baker.errors import (
     Interrupted,
     LaunchError,
     LeftoverError,
+    MachineDiedError,
     SealError,
     StepError,
 )
-from baker.events import (
-    ArtifactCaptured,
-    BakeFinished,
-    BakeStarted,
-    CleanupFailed,
-    Event,
-    OutputLine,
-    ResourceAcquired,
-    ResourceReleased,
-    StageFinished,
-)
-from baker.interrupts import Interrupts
-from baker.mirrors import NO_MIRRORS
-from baker.plan import make_plan
-from baker.ports import Problem, RunInfo
-from baker.provisioner import NOTHING_REQUIRED, Remote, Requirements
-from baker.recipe import Check, Recipe
-from baker.secret import Redactor
-from baker.vault import Vault
-from tests.faults.sandbox_builder import SandboxBuilder, SandboxSpec
+from baker.events import ArtifactCaptured, BakeStarted, Emit, OutputLine
+from baker.home import Home
+from baker.ports import Machine, Problem
+from baker.recipe import Check, Share
+from tests.faults.baking import ALL_STAGES, NOBODY, STAGES, Act, Outcome, Oven, nothing, reported, unaccounted
+from tests.faults.sandbox_builder import SandboxBuilder, SandboxCloud, SandboxSpec
 
 pytestmark = pytest.mark.sandbox
 
-STAGES = ["preflight", "launch", "connect", "provision", "check", "seal", "finalize", "capture"]
-ALL_STAGES = [*STAGES, "terminate"]
-
-Fault = Callable[[], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaultyStep:
-    """Runs a command on the machine, then does what the test wants."""
-
-    fault: Fault
-    name: str = "the step"
-    revision: int = 1
-    not_fingerprinted: ClassVar = {"fault": "a function of the test"}
-
-    def inputs(self) -> tuple[Path, ...]:
-        return ()
-
-    def requires(self) -> Requirements:
-        return NOTHING_REQUIRED
-
-    def apply(self, remote: Remote) -> None:
-        remote.run("echo the step runs as $(id -un)")
-        self.fault()
+RUN_ID = "20260101t000000-abcd"
+IMAGE = f"image:tiny-{RUN_ID}"
+SOMEBODY = Share(targets=("somebody",))
 
 
-@dataclass(kw_only=True)
-class Outcome:
-    builder: SandboxBuilder
-    events: list[Event] = field(default_factory=list)
-    error: BaseException | None = None
-
-    def stages(self) -> list[tuple[str, bool]]:
-        return [(event.stage, event.ok) for event in self.events if isinstance(event, StageFinished)]
-
-    @property
-    def finished(self) -> BakeFinished:
-        assert isinstance(self.events[-1], BakeFinished)
-        return self.events[-1]
-
-
-def nothing() -> None:
-    pass
-
-
-def fail_with(error: Exception) -> Fault:
+def fail_with(error: Exception) -> Act:
     def fault() -> None:
         raise error
 
     return fault
 
 
-def send(signum: signal.Signals) -> Fault:
+def send(signum: signal.Signals) -> Act:
     return lambda: signal.raise_signal(signum)
+
+
+@dataclass
+class Visitor:
+    """Comes when a machine is held, and does what the test wants; the pause is over when that returns."""
+
+    visit: Act = nothing
+    machines: list[Machine] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+    def __call__(self, machine: Machine, error: Exception, emit: Emit) -> None:
+        machine.check_alive()
+        self.machines.append(machine)
+        self.errors.append(error)
+        self.visit()
 
 
 @pytest.fixture
@@ -112,71 +68,28 @@ def run_bake(sandbox_root: Path, tmp_path: Path):
 
     def run(
         stage: str = "",
-        fault: Fault = nothing,
+        fault: Act = nothing,
         *,
         timeout: float | None = None,
         checks: tuple[Check, ...] = (),
         problems: tuple[Problem, ...] = (),
+        share: Share = NOBODY,
+        verified: bool = False,
+        lasts: float = 3600,
+        pause: Visitor | None = None,
     ) -> Outcome:
-        def at(name: str) -> Fault:
-            return fault if name == stage else nothing
-
-        builder = SandboxBuilder(tree=sandbox_root, faults={stage: fault}, problems=problems)
-        recipe = Recipe(
-            name="tiny",
-            builders=(SandboxSpec(),),
-            provisioners=(FaultyStep(fault=at("provision")),),
-            checks=(lambda host: host.file("/etc/passwd").exists and at("check")(), *checks),
-            folder=tmp_path,
-        )
-        outcome = Outcome(builder=builder)
-        with Interrupts(timeout=timeout) as interrupts:
-            parts = Parts(
-                builder=builder,
-                connect=SshConnector(clock=SystemClock()),
-                transfer=open_sftp,
-                run_checks=run_checks,
-                seal=lambda remote, **_: at("seal")(),
-                reach=lambda plan, mirrors: at("reach")(),
-                vault=Vault(Redactor()),
-                clock=SystemClock(),
-                interrupts=interrupts,
-            )
-            started = time.time()
-            info = RunInfo(
-                run_id="20260101t000000-abcd",
-                recipe="tiny",
-                fingerprint="f",
-                image_name="tiny-1",
-                owner="test",
-                started=started,
-                expires=started + 3600,
-                run_dir=tmp_path,
-            )
-            try:
-                bake(
-                    make_plan(recipe, SandboxSpec()),
-                    parts,
-                    info,
-                    mirrors=NO_MIRRORS,
-                    versions={},
-                    emit=outcome.events.append,
-                )
-            except (BakeError, Interrupted) as error:
-                outcome.error = error
-        _every_machine_is_gone(outcome)
+        builder = SandboxBuilder(cloud=SandboxCloud(tree=sandbox_root), faults={stage: fault}, problems=problems)
+        oven = Oven(builder=builder, spec=SandboxSpec(), home=Home(tmp_path / "home"), folder=tmp_path)
+        options: dict[str, Any] = {"checks": checks, "share": share, "timeout": timeout, "lasts": lasts, "pause": pause}
+        faults = {stage: fault} | ({"verify": nothing} if verified else {})
+        outcome = oven.bake(RUN_ID, faults=faults, **options)
+        assert not builder.cloud.running()
+        assert unaccounted(outcome.events) == []
+        assert bool(reported(outcome)) == bool(list(oven.ledger.runs()))
+        run.machines, run.manifests = builder.machines, builder.manifests
         return outcome
 
     return run
-
-
-def _every_machine_is_gone(outcome: Outcome) -> None:
-    for machine in outcome.builder.machines:
-        assert machine.sandbox._process.poll() is not None
-    acquired = [event.id for event in outcome.events if isinstance(event, ResourceAcquired)]
-    released = [event.id for event in outcome.events if isinstance(event, ResourceReleased)]
-    reported = [event for event in outcome.events if isinstance(event, CleanupFailed)]
-    assert len(acquired) == len(released) + len(reported)
 
 
 def test_a_bake_without_a_fault_goes_through_all_stages(run_bake) -> None:
@@ -185,7 +98,7 @@ def test_a_bake_without_a_fault_goes_through_all_stages(run_bake) -> None:
     assert outcome.stages() == [(stage, True) for stage in ALL_STAGES]
     assert isinstance(outcome.events[0], BakeStarted)
     assert outcome.finished.exit_code == 0
-    assert outcome.finished.image == "image:tiny-1"
+    assert outcome.finished.image == IMAGE
     assert OutputLine(stream="stdout", text="the step runs as baker") in outcome.events
 
 
@@ -211,6 +124,44 @@ def test_the_failure_of_a_stage_ends_the_bake(run_bake, stage: str, error: BakeE
     failed = [name for name, ok in outcome.stages() if not ok]
     assert failed == [{"reach": "preflight", "launched": "launch"}.get(stage, stage)]
     assert not [event for event in outcome.events if isinstance(event, ArtifactCaptured)]
+
+
+def test_an_image_gets_what_is_known_of_it_at_once(run_bake) -> None:
+    run_bake()
+    assert run_bake.manifests == [(IMAGE, "what is known so far")]
+
+
+def test_an_image_whose_manifest_cannot_be_kept_is_not_passed_over(run_bake) -> None:
+    outcome = run_bake("keep manifest", fail_with(BuilderError("no room")))
+    assert outcome.finished.exit_code == 4
+    assert outcome.finished.image == IMAGE
+
+
+def test_an_image_is_shared_when_its_machine_is_gone(run_bake) -> None:
+    outcome = run_bake(share=SOMEBODY, verified=True)
+    assert outcome.stages() == [(stage, True) for stage in (*ALL_STAGES, "verify", "share")]
+    assert len(run_bake.manifests) == 2, "the image's manifest does not know that it is verified"
+
+
+def test_an_image_that_will_not_be_verified_is_not_to_be_shared(run_bake) -> None:
+    outcome = run_bake(share=SOMEBODY)
+    assert not run_bake.machines
+    assert outcome.finished.exit_code == 2
+    assert "--no-verify" in outcome.finished.hint
+
+
+def test_an_image_that_could_not_be_shared_stays(run_bake) -> None:
+    outcome = run_bake("share", fail_with(BuilderError("not with 1 of 2")), share=SOMEBODY, verified=True)
+    assert outcome.finished.exit_code == 4
+    assert outcome.finished.summary == "not with 1 of 2"
+    assert outcome.finished.image == IMAGE
+
+
+def test_whom_it_cannot_be_shared_with_is_known_before_anything_is_made(run_bake) -> None:
+    outcome = run_bake(share=Share(targets=("nobody",)))
+    assert not run_bake.machines
+    assert outcome.finished.exit_code == 2
+    assert outcome.finished.summary == "nobody is nobody"
 
 
 def test_a_bug_in_a_step_is_named_with_its_place(run_bake) -> None:
@@ -251,7 +202,8 @@ def test_a_signal_in_any_stage_ends_the_machine(run_bake, stage: str, signum: si
 def test_a_signal_while_the_machine_is_ended_does_not_stop_that(run_bake) -> None:
     outcome = run_bake("terminate", send(signal.SIGINT))
     assert isinstance(outcome.error, Interrupted)
-    assert outcome.finished.image == "image:tiny-1", "the image was there already, and the end must say so"
+    assert run_bake.machines[0].killed, "the shortest way was not taken"
+    assert outcome.finished.image == IMAGE, "the image was there already, and the end must say so"
 
 
 def test_the_time_limit_holds_while_a_command_hangs(run_bake) -> None:
@@ -260,18 +212,65 @@ def test_the_time_limit_holds_while_a_command_hangs(run_bake) -> None:
     assert outcome.finished.exit_code == 11
 
 
+@pytest.mark.parametrize("stage", ["provision", "seal"])
+def test_a_machine_is_held_that_lets_somebody_in(run_bake, stage: str) -> None:
+    visitor, error = Visitor(), StepError("conda exited with 1")
+    outcome = run_bake(stage, fail_with(error), pause=visitor)
+    assert visitor.errors == [error]
+    assert outcome.error is error
+    assert outcome.finished.exit_code == 6
+    assert [name for name, _ in outcome.stages()][-3:] == [stage, "pause", "terminate"]
+
+
+def test_a_machine_whose_checks_fail_is_held(run_bake) -> None:
+    visitor = Visitor()
+    outcome = run_bake("check", fail_with(AssertionError("no kernel")), pause=visitor)
+    assert visitor.errors == [outcome.error]
+    assert outcome.finished.exit_code == 7
+
+
+@pytest.mark.parametrize("stage", ["preflight", "launch", "launched", "connect", "finalize", "capture", ""])
+def test_a_machine_that_lets_nobody_in_or_did_not_fail_is_not_held(run_bake, stage: str) -> None:
+    visitor = Visitor()
+    run_bake(stage, fail_with(BuilderError("no")), pause=visitor)
+    assert visitor.machines == []
+
+
+@pytest.mark.parametrize("stop", [send(signal.SIGINT), send(signal.SIGTERM), lambda: time.sleep(3600)])
+def test_who_wants_an_end_gets_no_pause(run_bake, stop: Act) -> None:
+    visitor = Visitor()
+    outcome = run_bake("provision", stop, timeout=3, pause=visitor)
+    assert visitor.machines == []
+    assert outcome.finished.exit_code in (11, 130, 143)
+
+
+@pytest.mark.parametrize("stop", [send(signal.SIGINT), send(signal.SIGTERM), lambda: time.sleep(3600)])
+def test_what_ends_a_pause_does_not_become_the_failure(run_bake, stop: Act) -> None:
+    error = StepError("conda exited with 1")
+    outcome = run_bake("provision", fail_with(error), timeout=4, pause=Visitor(visit=stop))
+    assert outcome.error is error
+    assert outcome.finished.exit_code == 6
+
+
+@pytest.mark.parametrize("lasts", [3600, -1])
+def test_a_machine_that_ends_after_its_time_was_ended_by_its_deadman_switch(run_bake, lasts: float) -> None:
+    outcome = run_bake("provision", fail_with(MachineDiedError("it switched itself off")), lasts=lasts)
+    assert outcome.finished.exit_code == 4
+    assert ("dead-man switch" in outcome.finished.hint) == (lasts < 0)
+
+
 def test_what_cannot_be_removed_is_listed_and_counts_when_nothing_else_failed(run_bake) -> None:
     outcome = run_bake("terminate", fail_with(OSError("busy")))
     assert isinstance(outcome.error, LeftoverError)
     assert outcome.finished.exit_code == 8
-    assert outcome.finished.image == "image:tiny-1"
+    assert outcome.finished.image == IMAGE
     assert "kill the sandbox" in outcome.finished.details[0][1]
 
 
 def test_all_problems_of_the_preflight_are_shown_at_once(run_bake) -> None:
     problems = (Problem(summary="no quota", hint="ask"), Problem(summary="name taken"))
     outcome = run_bake(problems=problems)
-    assert not outcome.builder.machines
+    assert not run_bake.machines
     assert outcome.finished.summary == "no quota"
     assert outcome.finished.details == (("also", "name taken"),)
     assert outcome.finished.hint == "ask"

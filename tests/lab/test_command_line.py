@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from baker.mirrors import parse_mirrors
+from baker.cli.mirrors_file import parse_mirrors
 from lab.build import PROJECT
 
 lab = pytest.mark.lab

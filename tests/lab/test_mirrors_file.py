@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from baker.mirrors import parse_mirrors
+from baker.cli.mirrors_file import parse_mirrors
 from baker.provisioner import Fetch
 from lab.mirrors_file import Endpoints, apt_mirrors, host_settings, mirrors_text
 
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHv0kTzfyxnBPC8Vnc0yYRt6EfLmUB+YKKHUiePN4ZCI"
 ENDPOINTS = Endpoints(
     http_port=8640,
     sftp_port=8642,
-    sftp_host_key="ssh-ed25519 AAAA",
+    sftp_host_key=HOST_KEY,
     installer_name="Miniforge3-Linux-x86_64.sh",
     installer_sha256="0" * 64,
 )
@@ -36,7 +37,7 @@ def test_the_baker_reads_it() -> None:
         "sftp://127.0.0.1:8642/ocean",
     ]
     assert mirrors.mirrored(asked[1]).sha256 == "0" * 64
-    assert mirrors.sftp_host_key("sftp://data.example.org/ocean") == "ssh-ed25519 AAAA"
+    assert mirrors.sftp_host_key("sftp://data.example.org/ocean") == HOST_KEY
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from lab.making.conda_package import PLACEHOLDER, SITE_PACKAGES, missing_dependencies
-from lab.making.wheels import conda_name, conda_version, describe, read_wheels, unpack
+from lab.making.wheels import conda_name, conda_version, describe, is_left_out, read_wheels, unpack
 
 
 def make_wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = (), **files: str) -> None:
@@ -120,3 +120,19 @@ def test_names_in_conda_forges_words(pypi: str, conda: str) -> None:
 def test_a_channel_that_lacks_a_dependency_is_told() -> None:
     records = [{"name": "soup", "depends": ["salt >=1", "__glibc >=2.36"]}, {"name": "pan", "depends": []}]
     assert missing_dependencies(records) == ["soup needs salt >=1"]
+
+
+@pytest.mark.parametrize(
+    ("member", "left_out"),
+    [
+        ("jedi/third_party/typeshed/stubs/docker/docker/api.pyi", True),
+        ("jedi/third_party/typeshed/stdlib/builtins.pyi", False),
+        ("babel/locale-data/de.dat", False),
+        ("babel/locale-data/de_AT.dat", True),
+        ("babel/localedata.py", False),
+        ("numpy/tests/test_numpy.py", True),
+        ("numpy/testing/__init__.py", False),
+    ],
+)
+def test_what_costs_time_and_helps_nobody_stays_out(member: str, left_out: bool) -> None:
+    assert is_left_out(member) == left_out

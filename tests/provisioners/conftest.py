@@ -23,13 +23,14 @@ class GitServer:
 
     folder: Path
     login: str | None = None
+    host: str = "127.0.0.1"
     port: int = 0
     authorizations: list[str] = field(default_factory=list)
     on_request: Callable[[], None] = lambda: None
     broken: set[str] = field(default_factory=set)
 
-    def url(self, name: str, host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.port}/{name}.git"
+    def url(self, name: str, host: str = "") -> str:
+        return f"http://{host or self.host}:{self.port}/{name}.git"
 
     def repository(self, name: str) -> "Repository":
         """A new repository, with a first commit on branch main."""
@@ -139,7 +140,7 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
 @contextmanager
 def _serving(server: GitServer) -> Iterator[GitServer]:
     server.folder.mkdir(parents=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(server)) as http:
+    with ThreadingHTTPServer((server.host, 0), _handler(server)) as http:
         server.port = http.server_address[1]
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -161,4 +162,11 @@ def git_server(tmp_path: Path) -> Iterator[GitServer]:
 def private_git_server(tmp_path: Path) -> Iterator[GitServer]:
     """A git server that wants the login git:correct-horse-battery."""
     with _serving(GitServer(tmp_path / "private" / "git", login="git:correct-horse-battery")) as server:
+        yield server
+
+
+@pytest.fixture
+def foreign_git_server(tmp_path: Path) -> Iterator[GitServer]:
+    """A private one at an address of this host that nothing takes for this host."""
+    with _serving(GitServer(tmp_path / "foreign" / "git", "git:correct-horse-battery", host="127.0.0.2")) as server:
         yield server

@@ -226,7 +226,7 @@ def test_an_explicit_list_is_fetched_from_what_stands_in_for_the_public_channel(
         ({}, "has no folder"),
         ({"README.md": "hello"}, "does not say which packages it needs"),
         ({"environment.yml": "name: base\ndependencies: [python]"}, "no name for a conda environment"),
-        ({"environment.yml": "name: ["}, "environment.yml is not YAML"),
+        ({"environment.yml": "name: ["}, "environment.yml line 1 is not YAML"),
     ],
 )
 def test_a_repository_that_does_not_say_it_is_an_error(
@@ -243,7 +243,7 @@ def test_a_repository_that_does_not_say_it_is_an_error(
     ("content", "complaint"),
     [
         (b"dependencies: [python]", "does not name its environment"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (None, "cannot be read"),
     ],
 )

@@ -122,7 +122,17 @@ def test_a_lock_without_the_platform_says_which_it_has() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("name: [", "is not YAML"),
+        ("name: [", "line 1 is not YAML: "),
+        ("name: ocean\ndependencies:\n  - python\n - pip\n", "line 4 is not YAML: "),
+        ("name: ocean\ndependencies:\n\t- python\n", "line 3 is not YAML: found character that cannot start"),
+        ("name: \0", "is not YAML: "),
+        ("name: ocean\ndependancies: [python]", "names no packages"),
+        ("name: ocean\ndependencies:\n", "names no packages"),
+        ("dependencies: [{python: 3.12}]", "python: 3.12 is no package"),
+        ("dependencies: [3.12]", "3.12 is no package"),
+        ("dependencies: [python, null]", "None is no package"),
+        ("dependencies: [{pip: utm}]", "below `pip:` there must be a list"),
+        ("dependencies: [{pip: [3]}]", "below `pip:` there must be a list"),
         ("- just\n- a list", "does not describe an environment"),
         ("", "does not describe an environment"),
         ("dependencies: python", "`dependencies` must be a list"),
@@ -135,6 +145,50 @@ def test_a_broken_file_is_named(text: str, complaint: str) -> None:
     with pytest.raises(StepError, match=complaint) as caught:
         read(text, "binder/environment.yml")
     assert caught.value.summary.startswith("binder/environment.yml")
+
+
+def test_the_broken_line_is_shown_and_a_tab_is_named() -> None:
+    with pytest.raises(StepError) as caught:
+        read("name: ocean\ndependencies:\n\t- python\n")
+    assert caught.value.details == (("it says", "   2  dependencies:\n   3  \t- python"),)
+    assert caught.value.hint == "YAML is indented with blanks, never with tabs"
+
+
+def test_a_slip_in_a_key_is_seen() -> None:
+    with pytest.raises(StepError) as caught:
+        read("dependancies: [python]")
+    assert caught.value.hint == "did you mean `dependencies` by `dependancies`?"
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "-r more.txt",
+        "--requirement=more.txt",
+        "-e .",
+        "--constraint pins.txt",
+        "./ours",
+        "../ours",
+        "/srv/ours",
+        "-rmore.txt",
+    ],
+)
+def test_a_requirement_that_is_another_file_is_told(requirement: str) -> None:
+    assert read(f"dependencies: [pip, {{pip: [utm, '{requirement}']}}]").pip_paths == (requirement,)
+
+
+@pytest.mark.parametrize(
+    "requirement", ["utm==0.8", "-e git+https://x.example/a.git", "-r https://x.example/r.txt", "a.b"]
+)
+def test_a_requirement_that_is_fetched_is_none(requirement: str) -> None:
+    assert read(f"dependencies: [pip, {{pip: ['{requirement}']}}]").pip_paths == ()
+
+
+def test_a_lock_is_read_for_whichever_machine_it_is_for() -> None:
+    assert "linux-64" in read_environment("conda-lock.yml", LOCK, None).text
+    others = LOCK.replace("linux-64", "win-64")
+    with pytest.raises(StepError, match="locks nothing for linux-64"):
+        read_environment("conda-lock.yml", others, None)
 
 
 def test_packages_that_need_each_other_are_listed_python_before_pip() -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from baker.cli.mirrors_file import parse_mirrors
 from baker.errors import StepError
 from baker.events import Event, FactRecorded, OutputLine
-from baker.mirrors import Mirrors, parse_mirrors
+from baker.mirrors import Mirrors
 from baker.remote import MachineRemote
 from baker.testing.sandbox import Sandbox
 from provisioners import CondaEnvironment, CondaInstall, PipPackages
@@ -108,6 +109,7 @@ def test_an_environment_file_with_pip_packages_and_a_kernel(
     assert all(line.startswith(f"{PUBLIC_CHANNELS}/conda-forge/") for line in recorded)
     assert facts(events)[f"pip freeze ({environment})"] == "utm==0.8.1"
     assert traces_of_the_lab(remote, mirrors, target) == ""
+    assert remote.run(("grep", "-rIl", "/run/baker", f"{target}/conda-meta"), sudo=True, check=False).stdout == ""
     assert remote.run("ls -A /var/tmp | grep conda- || true", sudo=True).stdout == ""
     assert remote.run("ls -d /opt/conda/pkgs /root/.conda /root/.cache", sudo=True, check=False).stdout == ""
     kernels = remote.run((f"{target}/bin/python", "-m", "jupyter_client.kernelspecapp", "list", "--json"), quiet=True)

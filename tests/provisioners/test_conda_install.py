@@ -105,7 +105,7 @@ def test_it_wants_each_installer_that_has_a_sum() -> None:
         ({"url": "https://example.org/other.sh", "sha256": {}}, "needs a sha256"),
         ({"url": "https://example.org/other.sh", "sha256": "A" * 64}, "is not a SHA-256"),
         ({"sha256": SUM}, "for several architectures"),
-        ({"channels": "conda-forge"}, "at least one channel"),
+        ({"channels": "conda-forge"}, "is not a tuple of text"),
         ({"channels": ()}, "at least one channel"),
     ],
 )

@@ -197,7 +197,7 @@ LINE = fstab_line("abc", DATA, "data")
 
 
 def test_the_line_in_fstab() -> None:
-    assert LINE == "UUID=abc /data ext4 defaults,nofail,x-systemd.device-timeout=30s,x-baker.disk=data 0 2"
+    assert LINE == "UUID=abc /data ext4 defaults,nofail,x-systemd.device-timeout=5min,x-baker.disk=data 0 2"
     assert fstab_line("abc", Wanted(name="d", mount_at="/d", filesystem="xfs"), "d").endswith(" 0 0")
 
 

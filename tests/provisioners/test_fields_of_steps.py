@@ -8,17 +8,16 @@ import pytest
 from baker.builders.qemu.spec import Qemu
 from baker.errors import RecipeError
 from baker.plan import make_plan
-from baker.provisioner import Fetch, Requirements
+from baker.provisioner import Fetch, Requirements, SftpSource
 from baker.recipe import Recipe
 from baker.secret import Secret
-from provisioners import DiskMount, Files, GitClone, Partition, Reboot, Shell, SystemPackages
+from provisioners import DiskMount, Files, GitClone, Partition, PipPackages, Reboot, SftpImport, Shell, SystemPackages
 
 URL = "https://example.org/notebooks.git"
 TOKEN = Secret.from_env("TOKEN")
 
 MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "no package": (lambda: SystemPackages(packages=()), "packages is empty"),
-    "text for packages": (lambda: SystemPackages(packages="git"), "text, not a tuple"),  # type: ignore[arg-type]
     "two words": (lambda: SystemPackages(packages=("git curl",)), "not one word"),
     "an option": (lambda: SystemPackages(packages=("--purge",)), "no name of a package"),
     "a removal": (lambda: SystemPackages(packages=("bash-",)), "no name of a package"),
@@ -42,7 +41,6 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a system folder": (lambda: DiskMount(disk="data", path="/usr"), "belongs to the system"),
     "the root": (lambda: DiskMount(disk="data", path="/"), "belongs to the system"),
     "a blank in fstab": (lambda: DiskMount(disk="data", path="/my data"), "holds a blank"),
-    "btrfs": (lambda: DiskMount(disk="data", path="/data", filesystem="btrfs"), "'btrfs'"),  # type: ignore[arg-type]
     "an empty partition": (lambda: Partition(path="/a", size_gib=0), "at least 1"),
     "relative target": (lambda: Files(target="etc/motd", content=""), "not absolute"),
     "dots": (lambda: Files(target="/srv/../etc", content=""), "shortest form"),
@@ -68,6 +66,12 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "an option as ref": (lambda: GitClone(url=URL, target="/srv/a", ref="--all"), "ref"),
     "another kind of ref": (lambda: GitClone(url=URL, target="/srv/a", ref="refs/pull/1/head"), "neither"),
     "a history of nothing": (lambda: GitClone(url=URL, target="/srv/a", ref="main", depth=0), "depth"),
+    "a host key that is none": (
+        lambda: SftpImport(
+            source=SftpSource(url="sftp://data.example.org/a", user="ada", host_key="SHA256:abc"), target="/srv/a"
+        ),
+        "host_key 'SHA256:abc' is not a public key",
+    ),
     "a credential in clear": (
         lambda: GitClone(url="http://example.org/a.git", target="/srv/a", ref="main", credential=TOKEN),
         "in clear",
@@ -106,6 +110,32 @@ def test_a_file_that_the_recipe_lacks_is_found_by_the_plan(step: Files | Shell, 
     recipe = Recipe(name="ocean", builders=(Qemu(),), provisioners=(step,), folder=tmp_path)
     with pytest.raises(RecipeError, match=r"step 1 .*absent"):
         make_plan(recipe, recipe.builders[0])
+
+
+@pytest.mark.parametrize(
+    ("step", "complaint"),
+    [
+        (Shell(script="folder"), "folder is a folder, and a file is wanted"),
+        (Shell(script="setup.sh"), "setup.sh has the line ends of Windows"),
+        (PipPackages(requirements="folder", venv="/opt/t"), "folder is a folder, and a file is wanted"),
+    ],
+)
+def test_a_file_that_cannot_work_is_found_by_the_plan(
+    step: Shell | PipPackages, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "setup.sh").write_bytes(b"#!/bin/bash\r\ntrue\r\n")
+    recipe = Recipe(name="ocean", builders=(Qemu(),), provisioners=(step,), folder=tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        make_plan(recipe, recipe.builders[0])
+    assert caught.value.summary == f"step 1 {step.name!r}: {complaint}"
+
+
+@pytest.mark.parametrize("script", [b"#!/bin/sh\ntrue\n", b"#!/bin/sh\necho 'a\r\n'", b"\x7fELF\r\n", b""])
+def test_a_script_that_can_work_is_left_alone(script: bytes, tmp_path: Path) -> None:
+    (tmp_path / "setup.sh").write_bytes(script)
+    recipe = Recipe(name="ocean", builders=(Qemu(),), provisioners=(Shell(script="setup.sh"),), folder=tmp_path)
+    assert make_plan(recipe, recipe.builders[0]).steps
 
 
 def test_the_content_of_a_file_is_part_of_the_plan(tmp_path: Path) -> None:

@@ -258,6 +258,29 @@ def test_a_mirror_stands_in_and_leaves_no_trace(
     assert remote.run(["grep", "-rF", "127.0.0.1", folder], sudo=True, check=False).stdout == ""
 
 
+def test_a_mirror_that_is_asked_in_clear_is_not_told_the_credential(
+    shared_sandbox: Machine,
+    make_remote: Callable[..., MachineRemote],
+    foreign_git_server,
+    folder,
+    secret_values,
+    events,
+) -> None:
+    foreign_git_server.repository("notebooks")
+    secret_values[TOKEN] = PASSWORD
+    mirrors = Mirrors(git={"https://git.example.org/": f"http://127.0.0.2:{foreign_git_server.port}/"})
+    remote = make_remote(shared_sandbox, mirrors=mirrors)
+    step = GitClone(url="https://git.example.org/notebooks.git", target=folder, ref="main", credential=TOKEN)
+    with pytest.raises(StepError, match="cannot fetch"):
+        step.apply(remote)
+    assert foreign_git_server.authorizations == []
+    assert any("credential is not sent to the mirror http://127.0.0.2" in text for text in notes(events))
+    foreign_git_server.login = None  # a mirror for everybody needs none
+    step.apply(remote)
+    assert foreign_git_server.authorizations == []
+    assert lines(remote, f"ls {folder}") == ["README.md"]
+
+
 def test_the_credential_is_nowhere(
     shared_remote: MachineRemote, private_git_server, folder: str, secret_values, events
 ) -> None:

@@ -20,7 +20,7 @@ from baker.events import Event, OutputLine
 from baker.ports import RunInfo
 from baker.recipe import Disk
 from baker.remote import MachineRemote
-from provisioners import DiskMount, Partition, Reboot
+from provisioners import DiskMount, Partition, Reboot, Shell
 
 pytestmark = [pytest.mark.qemu, pytest.mark.xdist_group("steps-on-a-machine")]
 
@@ -49,7 +49,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> It
     )
     disks = tuple(Disk(name=name, size_gib=size) for name, size in DISKS.items())
     clock = SystemClock()
-    spec = Qemu(memory_mib=1024, cpus=2, disk_gib=6)
+    spec = Qemu(memory_mib=1024, cpus=1, disk_gib=6)
     with QemuBuilder().machine(spec, disks, run, events.append) as launched:
         remote = MachineRemote(
             machine=launched,
@@ -194,13 +194,25 @@ def test_without_the_program_for_it_nothing_is_touched(machine: MachineRemote) -
         out(machine, "mv /root/mkfs.away /sbin/mkfs.ext4")
 
 
+def test_a_script_runs_though_run_is_mounted_noexec(machine: MachineRemote, events: list[Event]) -> None:
+    assert "noexec" in out(machine, "findmnt -n -o OPTIONS /run")
+    (machine.folder / "where.sh").write_text('#!/bin/sh\necho "ran as $(whoami) from $0"\n')
+    Shell(script="where.sh", sudo=True).apply(machine)
+    assert OutputLine(stream="stdout", text="ran as root from /dev/shm/baker/script") in events
+    assert out(machine, "find /dev/shm/baker -type f") == ""
+
+
 def test_after_a_restart_all_is_where_it_was(machine: MachineRemote) -> None:
     """And a disk whose filesystem is gone does not stop the start."""
     mounted = out(machine, "findmnt -rn -o TARGET,SOURCE,FSTYPE -t ext4,xfs | sort")
     boot = out(machine, "cat /proc/sys/kernel/random/boot_id")
     gone = "UUID=0b0b0b0b-0000-4000-8000-000000000000 /gone ext4 defaults,nofail,x-systemd.device-timeout=5s 0 2"
     out(machine, f"echo '{gone}' >>/etc/fstab")
+    armed = "systemctl show --property ActiveState,NextElapseUSecRealtime bake-deadman.timer"
+    instant = out(machine, armed)
+    assert "ActiveState=active" in instant, "cloud-init arms the dead-man switch before anybody can log in"
     Reboot(timeout_seconds=BOOT_SECONDS).apply(machine)
+    assert out(machine, armed) == instant
     assert out(machine, "cat /proc/sys/kernel/random/boot_id") != boot
     assert out(machine, "systemctl is-system-running --wait; true") in ("running", "degraded")
     assert out(machine, "findmnt -rn -o TARGET,FSTYPE -t ext4,xfs | sort") == "\n".join(

@@ -73,14 +73,17 @@ def test_its_name_says_what_goes_where_and_files_of_the_recipe_are_inputs(
     ("fields", "complaint"),
     [
         ({"venv": "/opt/t"}, "nothing to install"),
-        ({"packages": "utm", "venv": "/opt/t"}, "text, not a tuple"),
+        ({"packages": "utm", "venv": "/opt/t"}, "not a tuple of text"),
         ({"packages": ("utm",)}, "either a venv or a conda_environment"),
         ({"packages": ("utm",), "venv": "/a", "conda_environment": "/b"}, "either a venv or a conda_environment"),
         ({"packages": ("--index-url=http://x",), "venv": "/opt/t"}, "is no package"),
         ({"packages": (" ",), "venv": "/opt/t"}, "is no package"),
         ({"packages": ("utm",), "venv": "tools"}, "is not absolute"),
         ({"packages": ("utm",), "venv": "/opt/t", "python": "python3"}, "is not absolute"),
-        ({"packages": ("utm",), "venv": "/opt/t", "installer": "poetry"}, "not one of auto, uv, pip"),
+        (
+            {"packages": ("utm",), "venv": "/opt/t", "installer": "poetry"},
+            "installer='poetry' is not 'auto', 'uv' or 'pip'",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_meant_is_refused(fields: dict[str, object], complaint: str) -> None:
@@ -120,8 +123,9 @@ def test_packages_are_installed_compiled_and_recorded_and_nothing_else_stays(
     assert "utm==0.8.1" in facts(events)[f"pip freeze ({venv})"].splitlines()
     assert temporary_files(machine, venv) == ""
     assert machine.run(f"{venv}/bin/python -m pip --version").exit_code == 0
+    machine.run(f"cd {venv}/lib/python3*/site-packages && echo x=1 >of_somebody_else.py", sudo=True)
     before = machine.run(f"find {venv} -cnewer {venv}/pyvenv.cfg | sort").stdout
-    step.apply(machine)
+    step.apply(machine)  # nothing is installed, so nothing is compiled
     assert machine.run(f"find {venv} -cnewer {venv}/pyvenv.cfg | sort").stdout == before
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from baker.errors import BakeError, FetchError, RecipeError
+from baker.errors import BakeError, FetchError, RecipeError, StepError
 from baker.events import Event, FactRecorded
 from baker.plan import step_fields
 from baker.provisioner import Fetch, Provisioner, SftpSource, TransferredFile
@@ -122,3 +122,10 @@ def test_a_folder_that_the_server_does_not_have_is_an_error_of_ours(
     with pytest.raises(BakeError) as caught:
         SftpImport(source=source, target=f"{folder}/to").apply(shared_remote)
     assert f"{folder}/from" in f"{caught.value.summary} {caught.value.details}"
+
+
+@pytest.mark.sandbox
+def test_a_source_without_a_file_is_refused(shared_remote: MachineRemote, source: SftpSource, folder: str) -> None:
+    shared_remote.run(["mkdir", "-p", f"{folder}/from/2024"], sudo=True)
+    with pytest.raises(StepError, match=f"{folder}/from holds no file"):
+        SftpImport(source=source, target=f"{folder}/to").apply(shared_remote)

@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from baker.errors import CommandTimeoutError, StepError
 from baker.events import Event, OutputLine
-from baker.provisioner import CommandFailedError
+from baker.provisioner import CommandFailedError, CommandResult
 from baker.remote import MachineRemote
 from baker.secret import Secret
 from provisioners import Reboot, Shell
@@ -53,14 +54,14 @@ def test_a_script_runs_by_its_own_interpreter_and_is_gone(
     (tmp_path / "count.py").write_text("#!/usr/bin/env python3\nimport sys\nprint(len(sys.argv), sys.argv[1:])\n")
     Shell(script="count.py", arguments=("a b", "$HOME")).apply(shared_remote)
     assert output(events) == ["3 ['a b', '$HOME']"]
-    assert shared_remote.run("ls /run/baker-script*", check=False, quiet=True).stdout == ""
+    assert shared_remote.run("find /dev/shm/baker -type f", sudo=True, quiet=True).stdout == ""
 
 
 def test_a_script_that_fails_is_gone_too(shared_remote: MachineRemote, tmp_path: Path) -> None:
     (tmp_path / "fail.sh").write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(CommandFailedError, match=r"fail.sh exited with 3"):
         Shell(script="fail.sh", sudo=True).apply(shared_remote)
-    assert shared_remote.run("ls /run/baker-script*", check=False, quiet=True).stdout == ""
+    assert shared_remote.run("find /dev/shm/baker -type f", sudo=True, quiet=True).stdout == ""
 
 
 def test_exit_codes_that_are_fine(shared_remote: MachineRemote) -> None:
@@ -114,6 +115,48 @@ def test_what_outlives_its_time_is_gone_before_the_next_try(shared_remote: Machi
         Shell(command=command, timeout_seconds=2, retries=1, pause_seconds=0).apply(shared_remote)
     assert shared_remote.run(["cat", f"{folder}/seen"], quiet=True).stdout.split() == ["0", "0"]
     assert shared_remote.run("pgrep -fx 'sleep 98765'", check=False, quiet=True).stdout == ""
+
+
+def test_what_a_failed_attempt_left_in_the_background_is_gone_before_the_next_try(
+    shared_remote: MachineRemote, folder: str
+) -> None:
+    """One that ignores TERM in a session of its own, one in the command's session, one without its environment."""
+    stubborn = "setsid sh -c 'trap \"\" TERM; sleep 98764; :' >/dev/null 2>&1 &"
+    others = "sleep 98764 >/dev/null 2>&1 &\nenv -i sleep 98764 >/dev/null 2>&1 &"
+    command = f"pgrep -fxc 'sleep 98764' >>seen || :\n{stubborn}\n{others}\nsleep 0.5; exit 4"
+    step = Shell(command=command, working_directory=folder, retries=1, pause_seconds=0)
+    with pytest.raises(CommandFailedError, match="exited with 4"):
+        step.apply(shared_remote)
+    assert shared_remote.run(["cat", f"{folder}/seen"], quiet=True).stdout.split() == ["0", "0"]
+    assert shared_remote.run("pgrep -fx 'sleep 98764'", check=False, quiet=True).stdout == ""
+
+
+class Unending:
+    """A machine on which a failed command leaves something that no signal ends."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    def run(self, command: object, **_more: object) -> CommandResult:
+        self.attempts += 1
+        result = CommandResult(command="", exit_code=1, stdout="", stderr="", seconds=0)
+        raise CommandFailedError(result, still_running="mount.nfs (process 7)")
+
+
+def test_there_is_no_second_attempt_beside_one_that_does_not_end() -> None:
+    machine = Unending()
+    with pytest.raises(CommandFailedError) as caught:
+        Shell(command="false", retries=5, pause_seconds=0).apply(cast(MachineRemote, machine))
+    assert machine.attempts == 1
+    assert dict(caught.value.details)["still running"] == "mount.nfs (process 7)"
+    assert dict(caught.value.details)["attempts"] == "1"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_daemon_of_an_attempt_that_succeeded_lives_on(shared_remote: MachineRemote, code: int) -> None:
+    marker = f"sleep 9876{code}.5"
+    Shell(command=f"setsid {marker} >/dev/null 2>&1 & exit {code}", exit_codes=(0, 3)).apply(shared_remote)
+    assert shared_remote.run(["pkill", "-fx", marker], check=False, quiet=True).exit_code == 0
 
 
 def test_a_restart(remote: MachineRemote) -> None:

@@ -8,6 +8,7 @@ from baker.errors import StepError
 from baker.events import Event, OutputLine
 from baker.remote import MachineRemote
 from provisioners import SystemPackages, SystemUpdate
+from provisioners.system import restart_reasons
 
 pytestmark = pytest.mark.sandbox
 
@@ -21,16 +22,17 @@ def installed(remote: MachineRemote, package: str) -> bool:
 
 
 HOLD = """
-import fcntl, sys, time
+import fcntl, subprocess, sys, time
 files = [open(path, "w") for path in sys.argv[2:]]
 for file in files: fcntl.lockf(file, fcntl.LOCK_EX)
 print("held", flush=True)
+while subprocess.run(["pgrep", "-x", "apt-get"], stdout=subprocess.DEVNULL).returncode: time.sleep(0.1)
 time.sleep(float(sys.argv[1]))
 """
 
 
 def hold(remote: MachineRemote, seconds: int, *paths: str) -> None:
-    """Another program that has the locks at `paths` for a while."""
+    """Another program that has the locks at `paths`, until apt-get has met them for a while."""
     holding = f"rm -f /tmp/held; nohup python3 -c '{HOLD}' {seconds} {' '.join(paths)} >/tmp/held 2>&1 &"
     remote.run(f"{holding}\nuntil grep -qs held /tmp/held; do sleep 0.1; done", sudo=True, quiet=True)
 
@@ -41,6 +43,10 @@ def test_apt_from_nothing_to_a_whole_life(remote: MachineRemote, events: list[Ev
     SystemPackages(packages=("hello", "ca-certificates")).apply(remote)
     assert installed(remote, "hello")
     assert "Reading package lists" in said(events, "stdout")
+
+    lists = remote.run("ls /var/lib/apt/lists", quiet=True).stdout
+    assert "_Packages" in lists
+    assert "Translation" not in lists
 
     events.clear()  # all present: nothing but one look
     SystemPackages(packages=("hello", "ca-certificates")).apply(remote)
@@ -79,7 +85,7 @@ def test_apt_from_nothing_to_a_whole_life(remote: MachineRemote, events: list[Ev
 
     events.clear()
     remote.run("apt-get -qq remove sl", sudo=True, quiet=True)
-    hold(remote, 6, "/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
+    hold(remote, 4, "/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
     SystemPackages(packages=("sl",)).apply(remote)
     assert "Waiting for cache lock" in said(events, "stdout") + said(events, "stderr")
     assert installed(remote, "sl")
@@ -149,6 +155,30 @@ def test_dnf_from_nothing_to_a_whole_life(remote: MachineRemote, events: list[Ev
     events.clear()  # by what a package provides
     SystemPackages(packages=("sweet",)).apply(remote)
     assert said(events, "note") == "all packages are installed already"
+
+
+USE_A_LIBRARY = """
+import ctypes, shutil, time
+shutil.copy("/lib/x86_64-linux-gnu/libz.so.1", "/usr/lib/libold.so.1")
+ctypes.CDLL("/usr/lib/libold.so.1")
+open("/tmp/loaded", "w").close()
+time.sleep(600)
+"""
+
+
+def test_a_restart_is_wanted_for_a_new_kernel_and_for_libraries_in_use(remote: MachineRemote) -> None:
+    assert restart_reasons(remote) == ()
+    start = f"cp -p $(command -v python3) /usr/bin/oldserver; nohup oldserver -c '{USE_A_LIBRARY}' >/dev/null 2>&1 &"
+    remote.run(f"{start}\nuntil [ -e /tmp/loaded ]; do sleep 0.1; done", sudo=True)
+    assert restart_reasons(remote) == ()
+    remote.run("rm /usr/lib/libold.so.1; touch /boot/vmlinuz-999.1-1-amd64 /boot/vmlinuz-0-rescue-1", sudo=True)
+    running = remote.run("uname -r", quiet=True).stdout.strip()
+    assert restart_reasons(remote) == (
+        f"kernel 999.1-1-amd64 is installed, {running} runs",
+        "replaced libraries are in use by oldserver",
+    )
+    remote.run(f"rm /boot/vmlinuz-999*; touch /boot/vmlinuz-{running}; touch /run/reboot-required", sudo=True)
+    assert restart_reasons(remote)[:2] == ("the system says so", f"kernel {running} was installed anew")
 
 
 def test_a_machine_without_either(remote: MachineRemote) -> None:

@@ -1,6 +1,7 @@
 """The manifest as a fold over records."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -18,13 +19,14 @@ from baker.events import (
     OutputLine,
     Record,
     ResourceAcquired,
+    ResourceKept,
     ResourceReleased,
     StageFinished,
     StageStarted,
     StepFinished,
     StepStarted,
 )
-from baker.manifest import EMPTY, Outcome, ResourceEntry, StepEntry, Timed, fold, to_json
+from baker.manifest import EMPTY, Outcome, ResourceEntry, StepEntry, Timed, fold, of_image, to_json
 
 STARTED = BakeStarted(
     run_id="20260101t000000-abcd",
@@ -105,6 +107,23 @@ def test_a_resource_made_again_is_held_again() -> None:
     records = [Record(seq=number, at=0.0, event=event) for number, event in enumerate(again)]
     assert [it.released for it in fold(records[:3]).resources] == [True, False]
     assert [it.released for it in fold(records).resources] == [True, True]
+
+
+def test_what_is_kept_is_an_image_now() -> None:
+    events = (ResourceAcquired(kind="image", id="1", location="x"), ResourceKept(kind="image", id="1", location="x"))
+    (entry,) = fold(Record(seq=number, at=0.0, event=event) for number, event in enumerate(events)).resources
+    assert (entry.kept, entry.released) == (True, False)
+
+
+def test_what_goes_with_the_image_says_nothing_of_the_baking_host() -> None:
+    whole = fold(RECORDS)
+    manifest = of_image(whole)
+    assert manifest.artifact == replace(IMAGE, id=IMAGE.name, location="")
+    assert (manifest.facts, manifest.checks, manifest.steps) == (whole.facts, whole.checks, whole.steps)
+    text = json.dumps(to_json(manifest))
+    assert "rm -r 2" in json.dumps(to_json(whole))
+    assert [word for word in ("/images", "rm -r 2", '"here"') if word in text] == []
+    assert of_image(EMPTY) == EMPTY
 
 
 def test_it_is_json(tmp_path: Path) -> None:

@@ -135,6 +135,14 @@ def test_a_step_that_is_wrong_is_named(step: Any, said: str, tmp_path: Path) -> 
     assert caught.value.exit_code == 2
 
 
+def test_a_slip_in_the_name_of_a_file_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "ocean.yml").touch()
+    with pytest.raises(RecipeError) as caught:
+        _plan(Step(files=("environments/ocaen.yml",)), folder=tmp_path)
+    assert caught.value.hint == "did you mean ocean.yml?"
+
+
 def test_a_disk_hint_says_what_the_recipe_declares() -> None:
     with pytest.raises(RecipeError) as caught:
         _plan(Step(requirements=Requirements(disks=("dta",))), disks=(DATA,))

@@ -8,7 +8,7 @@ import pytest
 from baker.builders.qemu.spec import Qemu
 from baker.errors import BuilderUnavailableError
 from baker.recipe import Recipe
-from baker.registry import builder_kinds, find_builder, find_spec
+from baker.registry import builder_kinds, find_builder, find_spec, load_builder
 
 RECIPE = Recipe(name="x", builders=(Qemu(name="small"), Qemu(name="big")))
 
@@ -46,6 +46,19 @@ def test_a_missing_part_says_what_to_install(
     with pytest.raises(BuilderUnavailableError, match="needs Python module 'nimbus'") as caught:
         find_builder("cloud-nine")
     assert caught.value.hint == command
+
+
+@pytest.mark.parametrize("module", ["nimbus", "nimbus.cloud", "email.nimbus", "wsgiref.simple_server.nimbus"])
+def test_a_module_that_is_wanted_later_is_missed_once_the_builder_is_to_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    _install(
+        tmp_path, monkeypatch, module=f"class Builder:\n    kind = 'cloud-nine'\n    modules = ('json', {module!r})\n"
+    )
+    assert load_builder("cloud-nine").kind == "cloud-nine"
+    with pytest.raises(BuilderUnavailableError, match=f"needs Python module '{module}'") as caught:
+        find_builder("cloud-nine")
+    assert caught.value.hint == "pip install 'cloud-nine'"
 
 
 def test_a_builder_that_breaks_while_loading_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,9 @@
 """Secrets by name, and the redactor."""
 
+import json
+from base64 import b64encode
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +47,34 @@ def test_a_key_is_redacted_line_by_line() -> None:
     redactor = Redactor()
     redactor.add(["-----BEGIN KEY-----\nAAAAB3NzaC1yc2E\n-----END KEY-----"])
     assert redactor("debug: read AAAAB3NzaC1yc2E from file") == f"debug: read {REDACTED} from file"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "> Authorization: Basic {base64}",
+        "GET /?token={url} HTTP/1.1",
+        'sent {{"token": "{json}"}}',
+        "assert {repr} == ''",
+        "+ curl -u {traced} https://example.org/",
+    ],
+)
+def test_a_secret_in_another_spelling_does_not_pass(line: str) -> None:
+    secret = "it's/a \\ secret"
+    redactor = Redactor()
+    redactor.add([secret])
+    spellings = {
+        "base64": b64encode(f"ada:{secret}".encode()).decode(),
+        "url": quote(secret),
+        "json": json.dumps(secret)[1:-1],
+        "repr": repr(secret + "'" + '"'),
+        "traced": "'it'\\''s/a \\ secret'",
+    }
+    text = line.format(**spellings)
+    shown = redactor(text)
+    assert REDACTED in shown
+    assert "secret" not in shown.replace("secret in", "")
+    assert shown.partition(REDACTED)[0] == text[: len(shown.partition(REDACTED)[0])]
 
 
 @pytest.mark.parametrize(

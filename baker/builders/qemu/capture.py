@@ -3,10 +3,8 @@
 The image is written beside its place and moved there by one rename, so no one ever sees half of it.
 """
 
-import hashlib
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +13,23 @@ from pathlib import Path
 
 from baker import interrupts
 from baker.artifact import Artifact
-from baker.builders.qemu import qemu_img
+from baker.builders.qemu import leftovers, naming, qemu_img
 from baker.builders.qemu.errors import explaining
-from baker.builders.qemu.image import FILE_MODE, FOLDER_MODE, IMAGE_FILE, Image, ImageDisk, artifact_of, encode
+from baker.builders.qemu.image import (
+    FILE_MODE,
+    FOLDER_MODE,
+    Image,
+    ImageDisk,
+    artifact_of,
+    flush,
+    sha256_of,
+    write_description,
+)
+from baker.cleanup import CleanupStack
 from baker.errors import CaptureError
 from baker.events import Emit, Progress
+from baker.home import Home
+from baker.ports import Clock
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -35,6 +45,20 @@ class NamedDisk:
     path: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Where images are written, for which run, and who hears of it."""
+
+    home: Home
+    run_id: str
+    emit: Emit
+    clock: Clock
+
+    @property
+    def folder(self) -> Path:
+        return self.home.images
+
+
 def refuse_name(images: Path, name: str) -> None:
     """CaptureError when an image cannot be called `name`: it is taken, or no file name."""
     if not _NAME.fullmatch(name):
@@ -43,36 +67,51 @@ def refuse_name(images: Path, name: str) -> None:
         raise CaptureError(f"an image called {name} exists already", hint=f"see {images / name}")
 
 
-def write_image(images: Path, name: str, disks: tuple[NamedDisk, ...], describe: Describe, emit: Emit) -> Artifact:
-    """Write the image `name` into the folder `images`. CaptureError, DiskFullError; then nothing is left.
+def write_image(images: Images, name: str, disks: tuple[NamedDisk, ...], describe: Describe) -> Artifact:
+    """Write the image `name`. CaptureError, DiskFullError; then nothing is left.
 
     The machine must be off. Each disk is read once, flattened and compressed, checked, and hashed.
     """
-    refuse_name(images, name)
+    refuse_name(images.folder, name)
     with explaining(f"writing image {name}", CaptureError), _staged(images, name) as (folder, publish):
-        image = describe(tuple(_write_disk(disk, folder, emit) for disk in disks))
-        _write_text(folder / IMAGE_FILE, encode(image))
+        image = describe(tuple(_write_disk(disk, folder, images.emit) for disk in disks))
+        write_description(folder, image)
         return publish(image)
 
 
 @contextmanager
-def _staged(images: Path, name: str) -> Iterator[tuple[Path, Callable[[Image], Artifact]]]:
+def _staged(images: Images, name: str) -> Iterator[tuple[Path, Callable[[Image], Artifact]]]:
     """A new folder to write to, and what moves it to its place; gone afterwards when it was not moved."""
-    folder = images / f".{name}.{secrets.token_hex(4)}.partial"
+    target = images.folder / name
+    folder = images.folder / naming.partial_image(images.run_id, name)
+
+    def remove() -> None:
+        if folder.exists():
+            shutil.rmtree(folder)
 
     def publish(image: Image) -> Artifact:
-        _flush(folder)
+        flush(folder)
         with interrupts.shield():  # from here on the image exists, and must be reported
-            folder.rename(images / name)
-            _flush(images)
-            return artifact_of(images / name, image)
+            try:
+                folder.rename(target)
+                flush(target.parent)
+            except OSError:
+                if target.exists() and not folder.exists():
+                    target.rename(folder)
+                raise
+            cleanup.keep()
+            return artifact_of(target, image)
 
-    try:
+    with CleanupStack(images.emit, images.clock) as cleanup:
+        cleanup.acquire(
+            leftovers.PARTIAL_IMAGE,
+            folder.name,
+            leftovers.location_of(images.home),
+            undo=remove,
+            remove_hint=leftovers.remove_hint(folder),
+        )
         folder.mkdir(mode=FOLDER_MODE)
         yield folder, publish
-    finally:
-        with interrupts.shield():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_disk(disk: NamedDisk, folder: Path, emit: Emit) -> ImageDisk:
@@ -84,31 +123,11 @@ def _write_disk(disk: NamedDisk, folder: Path, emit: Emit) -> ImageDisk:
 
     qemu_img.flatten(disk.path, target, on_percent=progress)
     qemu_img.check(target)
-    _flush(target)
+    flush(target)
     return ImageDisk(
         name=disk.name,
         file=target.name,
         virtual_size_bytes=qemu_img.virtual_size(target),
         file_size_bytes=target.stat().st_size,
-        sha256=_sha256(target),
+        sha256=sha256_of(target),
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.touch(mode=FILE_MODE)
-    path.write_text(text)
-    _flush(path)
-
-
-def _flush(path: Path) -> None:
-    """Have the disk hold what was written to a file or folder, so that a crash of the host cannot halve an image."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,8 @@ Golden files under tests/ hold whole command lines, so that a change in what is 
 from dataclasses import dataclass
 from pathlib import Path
 
+from baker.builders.qemu.naming import in_option
+
 SERIAL_LENGTH = 20
 """Bytes that virtio-blk has for a disk's serial; a longer one is cut off silently."""
 
@@ -65,7 +67,7 @@ def qemu_command(hardware: Hardware) -> tuple[str, ...]:
         "-device", "virtio-net-pci,netdev=net0,romfile=",  # no network boot: the firmware need not load it
         # Keys are made early in a boot, when an idle machine has little randomness of its own.
         "-device", "virtio-rng-pci",
-        "-chardev", f"file,id=serial0,path={_value(hardware.serial_log)},append=on",
+        "-chardev", f"file,id=serial0,path={in_option(hardware.serial_log)},append=on",
         "-serial", "chardev:serial0",
         # A socket that is inherited needs no path: none that is too long, and none that others could open.
         "-chardev", f"socket,id=qmp0,fd={hardware.qmp_fd}",
@@ -75,8 +77,8 @@ def qemu_command(hardware: Hardware) -> tuple[str, ...]:
 
 def _firmware(hardware: Hardware) -> tuple[str, ...]:
     return (
-        "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={_value(hardware.firmware_code)}",
-        "-drive", f"if=pflash,format=raw,unit=1,file={_value(hardware.firmware_variables)}",
+        "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={in_option(hardware.firmware_code)}",
+        "-drive", f"if=pflash,format=raw,unit=1,file={in_option(hardware.firmware_variables)}",
     )  # fmt: skip
 
 
@@ -90,10 +92,10 @@ def _drives(hardware: Hardware) -> tuple[str, ...]:
         # disk, but then the bake has failed and the disk is thrown away; the image is made after a clean poweroff
         # and is flushed by us. discard and detect-zeroes: what the guest frees takes no room in the image.
         options = "if=none,format=qcow2,cache=unsafe,aio=threads,discard=unmap,detect-zeroes=unmap"
-        arguments += ["-drive", f"{options},id=disk{number},file={_value(disk.path)}"]
+        arguments += ["-drive", f"{options},id=disk{number},file={in_option(disk.path)}"]
         arguments += ["-device", f"virtio-blk-pci,drive=disk{number},serial={disk.serial}{boot}"]
-    arguments += ["-drive", f"if=none,format=raw,readonly=on,id=seed,file={_value(hardware.seed)}"]
-    arguments += ["-device", "virtio-blk-pci,drive=seed,serial=seed"]
+    arguments += ["-drive", f"if=none,format=raw,readonly=on,id=seed,file={in_option(hardware.seed)}"]
+    arguments += ["-device", "virtio-blk-pci,drive=seed"]
     return tuple(arguments)
 
 
@@ -125,8 +127,3 @@ def check_command(path: Path) -> tuple[str, ...]:
 def info_command(path: Path) -> tuple[str, ...]:
     """Describe a disk file as JSON, also while a machine uses it."""
     return ("qemu-img", "info", "-U", "--output=json", "-f", "qcow2", str(path))
-
-
-def _value(path: Path) -> str:
-    """A path inside QEMU's `key=value,key=value` lists, where a comma is written twice."""
-    return str(path).replace(",", ",,")

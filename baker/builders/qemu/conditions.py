@@ -1,16 +1,14 @@
 """What can be known to go wrong before a machine is started. Looks, and changes nothing."""
 
-import os
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from baker.builders.qemu.spec import CloudImage, DebianPackages, Qemu
+from baker.home import Home
 from baker.ports import Problem
-from baker.recipe import Disk
-
-RESERVED_DISK_NAMES = ("root", "seed")
-"""What the machine has anyway, besides the recipe's disks."""
+from baker.suggestion import did_you_mean
 
 LEAST_FREE_GIB = 4
 """A source image, the overlay and the image of a small recipe. More is needed by larger ones; nobody can say how much
@@ -24,14 +22,34 @@ MOST_CPUS = 255
 _SPEC_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _SUITE = re.compile(r"[a-z][a-z0-9.-]*")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(?:[:=/][\w.:~+-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_SUITES = (
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
+)
+"""Those that a slip may be meant for. There will be others; whether there is one is for Debian's archive to say."""
 
 
 def spec_problems(spec: Qemu) -> Iterator[Problem]:
     """What is wrong with the spec itself; reads nothing. Values may have any type: a recipe is not type-checked."""
+    if not isinstance(spec, Qemu):
+        yield Problem(
+            summary=f"a {type(spec).__name__} is no spec of the qemu builder", hint="write Qemu(...)", exit_code=2
+        )
+        return
 
     def wrong(field: str, must: str) -> Problem:
-        return Problem(summary=f"Qemu({field}={getattr(spec, field)!r}): {field} must be {must}", exit_code=2)
+        return _wrong(f"Qemu({field}={getattr(spec, field)!r})", field, must)
 
     if not _is_text(spec.name, _SPEC_NAME):
         yield wrong("name", "of a-z, 0-9 and -, at most 40 characters")
@@ -47,43 +65,48 @@ def spec_problems(spec: Qemu) -> Iterator[Problem]:
         yield wrong("login_user", "the name of a user other than root: a-z, 0-9, _ and -, at most 32 characters")
     if not _is_positive(spec.boot_timeout_seconds):
         yield wrong("boot_timeout_seconds", "a number of seconds larger than 0")
-    yield from _source_problems(spec, wrong)
-
-
-def _source_problems(spec: Qemu, wrong: Callable[[str, str], Problem]) -> Iterator[Problem]:
     match spec.source:
-        case DebianPackages(suite=suite):
-            if not _is_text(suite, _SUITE):
-                yield wrong("source", 'of a suite such as "bookworm"')
-        case CloudImage(url=url, sha256=sha256):
-            if not isinstance(url, str) or not url.startswith(("https://", "http://", "file:///")):
-                yield wrong("source", "at an https://, http:// or file:/// address")
-            if not _is_text(sha256, _SHA256):
-                yield wrong("source", "given with the sha256 of the file: 64 of 0-9 and a-f")
+        case DebianPackages():
+            yield from _debian_problems(spec.source)
+        case CloudImage():
+            yield from _cloud_image_problems(spec.source)
         case _:
             yield wrong("source", "DebianPackages(...) or CloudImage(...)")
 
 
-def disk_problems(disks: tuple[Disk, ...]) -> Iterator[Problem]:
-    """What, of all that a recipe may call its disks, this builder cannot have."""
-    for disk in disks:
-        if disk.name in RESERVED_DISK_NAMES:
-            yield Problem(
-                summary=f"disk {disk.name!r} cannot have this name: the machine has a disk of that name anyway",
-                exit_code=2,
-            )
-        if not _is_whole(disk.size_gib, 1, LARGEST_DISK_GIB):
-            yield Problem(
-                summary=f"disk {disk.name!r}: size_gib must be a whole number from 1 to {LARGEST_DISK_GIB}", exit_code=2
-            )
+def _debian_problems(source: DebianPackages) -> Iterator[Problem]:
+    suite, packages = source.suite, source.packages
+    if not _is_text(suite, _SUITE) or _suite_meant(suite):
+        yield _wrong(f"DebianPackages(suite={suite!r})", "suite", 'a release such as "bookworm"', _suite_meant(suite))
+    if not isinstance(packages, tuple) or not all(_is_text(package, _PACKAGE) for package in packages):
+        hint = 'write packages=("git", "vim"), with the commas'
+        yield _wrong(f"DebianPackages(packages={packages!r})", "packages", "a tuple of names of packages", hint)
 
 
-def host_problems(spec: Qemu, home: Path) -> Iterator[Problem]:
+def _cloud_image_problems(source: CloudImage) -> Iterator[Problem]:
+    url, sha256 = source.url, source.sha256
+    if not isinstance(url, str) or not url.startswith(("https://", "http://", "file:///")):
+        yield _wrong(f"CloudImage(url={url!r})", "url", "an https://, http:// or file:/// address")
+    if not _is_text(sha256, _SHA256):
+        yield _wrong(f"CloudImage(sha256={sha256!r})", "sha256", "that of the file: 64 of 0-9 and a-f")
+
+
+def _wrong(written: str, field: str, must: str, hint: str | None = None) -> Problem:
+    return Problem(summary=f"{written}: {field} must be {must}", hint=hint, exit_code=2)
+
+
+def _suite_meant(suite: object) -> str | None:
+    """`did you mean bookworm?` for what is not quite one of the suites that we know."""
+    return did_you_mean(suite.lower(), _SUITES) if isinstance(suite, str) and suite not in _SUITES else None
+
+
+def host_problems(spec: Qemu, home: Home) -> Iterator[Problem]:
     """What the baking host lacks for this machine."""
-    free_gib = _free_bytes(home) / 2**30
-    if free_gib < LEAST_FREE_GIB:
+    if reason := home.problem():
+        yield Problem(summary=reason, hint="export BAKER_HOME=/a/folder/of/yours")
+    elif (free_gib := home.free_bytes() / 2**30) < LEAST_FREE_GIB:
         yield Problem(
-            summary=f"only {free_gib:.1f} GiB are free in {home}; a bake needs {LEAST_FREE_GIB} GiB at least",
+            summary=f"only {free_gib:.1f} GiB are free in {home.path}; a bake needs {LEAST_FREE_GIB} GiB at least",
             hint="free some space, or set BAKER_HOME to a folder on a larger disk",
         )
     available_mib = _available_memory_mib()
@@ -103,15 +126,7 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _free_bytes(path: Path) -> int:
-    """Room for this user where `path` is, or will be once it is made."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    room = os.statvfs(path)
-    return room.f_bavail * room.f_frsize
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _available_memory_mib() -> int | None:

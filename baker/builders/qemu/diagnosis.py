@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from baker.builders.qemu import accelerator
+from baker.builders.qemu.conditions import LEAST_FREE_GIB
 from baker.builders.qemu.sources import MissingTool, missing_tools
 from baker.home import Home
 from baker.ports import Finding
@@ -16,6 +17,13 @@ def findings(home: Home, *, device: Path = accelerator.KVM_DEVICE) -> Iterator[F
     missing = missing_tools()
     yield _tools("to run machines", [tool for tool in missing if tool.purpose == "run"])
     yield _tools("to make Debian sources", [tool for tool in missing if tool.purpose != "run"])
+    if (free := home.free_bytes() / 2**30) < LEAST_FREE_GIB:
+        yield Finding(
+            name="disk space",
+            ok=False,
+            text=f"{free:.1f} GiB are free, and a bake needs {LEAST_FREE_GIB} GiB at least",
+            hint="free some space, or export BAKER_HOME=/a/folder/on/a/larger/disk",
+        )
     yield _accelerator(home, device)
 
 

@@ -3,9 +3,13 @@
 Folders are 0700 and files 0600: an image holds whatever its recipe put there, and sharing it is a decision.
 """
 
+import hashlib
 import json
+import os
+import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,15 @@ from baker.artifact import Artifact
 from baker.errors import BuilderError
 
 IMAGE_FILE = "image.json"
+MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 ROOT_DISK = "root"
 PROBLEM_LABEL = "problem"
 """The label of an image in a list that cannot be read; its value says why."""
+CHANGED_LABEL = "changed"
+"""The label of an image in a list that was verified, and is not any more what was; its value says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,35 @@ class Image:
 def encode(image: Image) -> str:
     """The text of `image.json`."""
     return json.dumps({"format": FORMAT, **asdict(image)}, indent=2, sort_keys=True) + "\n"
+
+
+def write_description(folder: Path, image: Image) -> None:
+    """Write `image.json`, or replace it: whole, and on the disk when this returns. OSError."""
+    write_text(folder / IMAGE_FILE, encode(image))
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a file of an image, or replace it: whole, and on the disk when this returns. OSError."""
+    folder = target.parent
+    fresh = folder / f".{target.name}.{secrets.token_hex(4)}"
+    try:
+        fresh.touch(mode=FILE_MODE)
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+        flush(fresh)
+        fresh.replace(target)
+        flush(folder)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold what was written to a file or folder, so that a crash of the host cannot halve an image."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_image(folder: Path) -> Image:
@@ -97,13 +133,30 @@ def find_images(location: Path) -> tuple[Artifact, ...]:
     except OSError as error:
         raise BuilderError(f"cannot list the images in {location}: {error.strerror}") from error
     folders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink() and entry.name[0] != "."]
-    return tuple(sorted(map(_artifact_or_problem, folders), key=lambda artifact: (artifact.created, artifact.name)))
+    return tuple(sorted(map(_artifact_or_problem, folders), key=lambda artifact: artifact.age))
+
+
+def digest_of(folder: Path, image: Image) -> str:
+    """SHA-256 (hex) over the names of the disks and what is in their files now. OSError."""
+    lines = [f"{disk.name} {sha256_of(folder / disk.file)}\n" for disk in image.disks]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 (hex) of a file. OSError."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _artifact_or_problem(folder: Path) -> Artifact:
     try:
-        return artifact_of(folder, read_image(folder))
-    except BuilderError as error:
+        image = read_image(folder)
+        artifact = artifact_of(folder, image)
+        if artifact.verified and _was_touched(folder, image) and artifact.verified != digest_of(folder, image):
+            changed = {CHANGED_LABEL: "its disks are not those that were verified"}
+            return replace(artifact, labels={**artifact.labels, **changed})
+        return artifact
+    except (BuilderError, OSError) as error:
         return Artifact(
             builder="qemu",
             id=str(folder),
@@ -111,8 +164,18 @@ def _artifact_or_problem(folder: Path) -> Artifact:
             name=folder.name,
             fingerprint="",
             created="",
-            labels={PROBLEM_LABEL: error.summary},
+            labels={PROBLEM_LABEL: error.summary if isinstance(error, BuilderError) else str(error)},
         )
+
+
+def _was_touched(folder: Path, image: Image) -> bool:
+    """Whether a disk may have been written to since it was verified, by size and time: reading all of it takes long."""
+    try:
+        verified_at = datetime.fromisoformat(image.labels.get("verified-at", "")).timestamp()
+    except ValueError:
+        return True
+    states = [(disk, (folder / disk.file).stat()) for disk in image.disks]
+    return any(state.st_size != disk.file_size_bytes or state.st_mtime >= verified_at for disk, state in states)
 
 
 def _decode(data: Mapping[str, Any]) -> Image:

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from baker.builders.qemu import qemu_img
+from baker.builders.qemu import leftovers, naming, qemu_img
 from baker.builders.qemu.capture import NamedDisk
 from baker.builders.qemu.command import DiskFile, Hardware, qemu_command
 from baker.builders.qemu.errors import explain, explaining
@@ -16,8 +16,10 @@ from baker.builders.qemu.machine import Started, ssh_port
 from baker.builders.qemu.monitor import Monitor, MonitorError
 from baker.builders.qemu.process import ChildProcess
 from baker.builders.qemu.seed import Seed, write_seed
+from baker.builders.qemu.serial import kept_redacted
 from baker.cleanup import CleanupStack
 from baker.errors import LaunchError
+from baker.events import Emit
 from baker.home import Home
 from baker.keys import new_key_pair
 from baker.ports import Address, KeyPair, RunInfo
@@ -56,27 +58,29 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """What a machine is made of, in its work folder; and the keys that are nowhere else."""
+    """What a machine is made of, in its work folder; where its console can be read later; and the keys."""
 
     disks: tuple[NamedDisk, ...]
     seed: Path
     firmware_variables: Path
+    serial: Path
     serial_log: Path
     user_key: KeyPair
     host_key: KeyPair
 
 
-def launch(launch: Launch, home: Home, cleanup: CleanupStack) -> Started:
+def launch(launch: Launch, home: Home, cleanup: CleanupStack, emit: Emit) -> Started:
     """Start it, and return as soon as QEMU runs. LaunchError, BuilderError, DiskFullError, BuilderUnavailableError."""
-    name = f"bake-{launch.run.run_id}"
-    folder = _work_folder(home, cleanup)
+    folder = _work_folder(launch, home, cleanup)
     with explaining("preparing the machine's files", LaunchError):
         files = _make_files(launch, folder)
-    ours, theirs = socket.socketpair()
+    cleanup.enter(kept_redacted(files.serial, files.serial_log, launch.run.redact, emit), "the serial log")
+    with explaining("opening a connection for QEMU", LaunchError):
+        ours, theirs = socket.socketpair()
     monitor = Monitor(ours)
     cleanup.enter(contextlib.closing(monitor), "the machine's monitor")
     with theirs:
-        process = _start(_hardware(launch, name, files, theirs), folder, cleanup)
+        process = _start(_hardware(launch, files, theirs), folder, home, cleanup)
     address = Address(
         host=LOOPBACK,
         port=_greeted(monitor, process),
@@ -85,45 +89,56 @@ def launch(launch: Launch, home: Home, cleanup: CleanupStack) -> Started:
         host_key=files.host_key.public,
     )
     return Started(
-        id=name, address=address, process=process, monitor=monitor, serial_log=files.serial_log, disks=files.disks
+        id=naming.process(launch.run.run_id),
+        run_id=launch.run.run_id,
+        home=home,
+        address=address,
+        process=process,
+        monitor=monitor,
+        serial=files.serial,
+        serial_log=files.serial_log,
+        disks=files.disks,
     )
 
 
-def _work_folder(home: Home, cleanup: CleanupStack) -> Path:
+def _work_folder(launch: Launch, home: Home, cleanup: CleanupStack) -> Path:
     with explaining(f"making a folder in {home.path}", LaunchError):
-        folder = home.new_work_folder_path()
+        folder = home.work / naming.new_work_folder(launch.run.run_id, launch.label)
 
         def remove() -> None:
             if folder.exists():
                 shutil.rmtree(folder)
 
-        remove_hint = f"rm -r {shlex.quote(str(folder))}"
-        cleanup.acquire("work folder", folder.name, str(folder.parent), undo=remove, remove_hint=remove_hint)
+        hint = leftovers.remove_hint(folder)
+        cleanup.acquire(leftovers.WORK_FOLDER, folder.name, leftovers.location_of(home), undo=remove, remove_hint=hint)
         folder.mkdir(mode=0o700)
     return folder
 
 
 def _make_files(launch: Launch, folder: Path) -> _Files:
     """All that QEMU needs; OSError when a file cannot be written."""
-    name = f"bake-{launch.run.run_id}"
+    name = naming.process(launch.run.run_id)
     files = _Files(
         disks=tuple(_make_disk(disk, folder) for disk in launch.disks),
         seed=folder / "seed.iso",
         firmware_variables=folder / "firmware-variables.fd",
+        serial=folder / "serial",
         serial_log=launch.run.run_dir / launch.serial_log_name,
         user_key=new_key_pair(f"{name} login"),
         host_key=new_key_pair(f"{name} host"),
     )
     seed = Seed(
         instance_id=f"{launch.run.run_id}-{launch.label}",
-        host_name=f"{launch.label}-{folder.name}",
+        host_name=f"{launch.label}-{folder.suffix[1:]}",
         login_user=launch.login_user,
         user_key=files.user_key.public,
         host_key=files.host_key,
+        expires=launch.run.expires,
     )
     write_seed(seed, files.seed)
     shutil.copyfile(launch.firmware.variables, files.firmware_variables)
-    files.serial_log.touch(mode=0o600)
+    files.serial.touch(mode=0o600)
+    files.serial_log.touch(mode=0o600)  # written at the end: that it cannot be must be known before
     return files
 
 
@@ -136,9 +151,9 @@ def _make_disk(disk: NewDisk, folder: Path) -> NamedDisk:
     return NamedDisk(name=disk.name, path=path)
 
 
-def _hardware(launch: Launch, name: str, files: _Files, qmp: socket.socket) -> Hardware:
+def _hardware(launch: Launch, files: _Files, qmp: socket.socket) -> Hardware:
     return Hardware(
-        process_name=name,
+        process_name=naming.process(launch.run.run_id),
         memory_mib=launch.memory_mib,
         cpus=launch.cpus,
         accelerator=launch.accelerator,
@@ -146,16 +161,15 @@ def _hardware(launch: Launch, name: str, files: _Files, qmp: socket.socket) -> H
         firmware_variables=files.firmware_variables,
         disks=tuple(DiskFile(serial=disk.name, path=disk.path) for disk in files.disks),
         seed=files.seed,
-        serial_log=files.serial_log,
+        serial_log=files.serial,
         qmp_fd=qmp.fileno(),
     )
 
 
-def _start(hardware: Hardware, folder: Path, cleanup: CleanupStack) -> ChildProcess:
-    name = hardware.process_name
-    process = ChildProcess(qemu_command(hardware), stderr_path=folder / "qemu.stderr")
-    remove_hint = f"pkill -KILL -f {shlex.quote(f'{name}.*{folder.name}')}"
-    cleanup.acquire("qemu process", name, str(folder), undo=process.end, remove_hint=remove_hint)
+def _start(hardware: Hardware, folder: Path, home: Home, cleanup: CleanupStack) -> ChildProcess:
+    process = ChildProcess(qemu_command(hardware))
+    hint = f"pkill -KILL -f {shlex.quote(f'{hardware.process_name}.*{folder.name}')}"
+    cleanup.acquire(leftovers.PROCESS, folder.name, leftovers.location_of(home), undo=process.end, remove_hint=hint)
     process.start(pass_fds=(hardware.qmp_fd,))
     return process
 

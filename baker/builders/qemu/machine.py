@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baker.artifact import Artifact
-from baker.builders.qemu.capture import Describe, NamedDisk, refuse_name, write_image
+from baker.builders.qemu.capture import Describe, Images, NamedDisk, refuse_name, write_image
 from baker.builders.qemu.errors import tail
 from baker.builders.qemu.monitor import Monitor, MonitorError, MonitorEvent
 from baker.builders.qemu.process import ChildProcess
 from baker.errors import BuilderError, CaptureError, DiskFullError, MachineDiedError
 from baker.events import Emit, FactRecorded, Notice
+from baker.home import Home
 from baker.ports import Address, Clock
 from baker.provisioner import Remote
 
@@ -36,18 +37,20 @@ class Started:
     """A QEMU that runs, and what there is to know of it. `disks` begin with the one that boots."""
 
     id: str
+    run_id: str
+    home: Home
     address: Address
     process: ChildProcess
     monitor: Monitor
+    serial: Path
     serial_log: Path
     disks: tuple[NamedDisk, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capturing:
-    """How a machine becomes an image: in which folder, described how, and how long it may take to switch itself off."""
+    """How a machine becomes an image: described how, and how long it may take to switch itself off."""
 
-    images: Path
     describe: DescribeImage
     power_off_seconds: float = POWER_OFF_SECONDS
 
@@ -105,12 +108,12 @@ class QemuMachine:
 
     def capture(self, name: str, labels: Mapping[str, str]) -> Artifact:
         """Switch the machine off as its power button would, and make its disks the image `name`."""
-        images = self._capturing.images
-        refuse_name(images, name)
+        images = Images(home=self._started.home, run_id=self._started.run_id, emit=self._emit, clock=self._clock)
+        refuse_name(images.folder, name)
         self.check_alive()
         self._power_off()
         describe = self._capturing.describe(name, labels)
-        artifact = write_image(images, name, self._started.disks, describe, self._emit)
+        artifact = write_image(images, name, self._started.disks, describe)
         start = f'image={shlex.quote(artifact.id)}   # and start it as "Use an image" in README shows'
         self._emit(FactRecorded(source="capture", name="next command", value=start))
         return artifact
@@ -164,7 +167,7 @@ class QemuMachine:
 
     def _last_words(self) -> tuple[tuple[str, str], ...]:
         said = (
-            ("last lines of the console", tail(_end_of(self._started.serial_log))),
+            ("last lines of the console", tail(_end_of(self._started.serial))),
             ("QEMU said", tail(self._process.stderr())),
             ("serial log", str(self._started.serial_log)),
         )

@@ -10,12 +10,12 @@ import socket
 import threading
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from qemu.qmp import EventListener, Message, QMPClient, QMPError
-from qemu.qmp.protocol import ConnectError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from baker import interrupts
+
+if TYPE_CHECKING:
+    from qemu.qmp import Message
 
 T = TypeVar("T")
 
@@ -42,6 +42,10 @@ class Monitor:
     """One QMP session on a connected socket, which is closed with it. Only one thread at a time gets through."""
 
     def __init__(self, connection: socket.socket) -> None:
+        from qemu.qmp import EventListener, QMPClient, QMPError  # noqa: PLC0415  (a plan does without it)
+        from qemu.qmp.protocol import ConnectError  # noqa: PLC0415
+
+        self._refusals = (QMPError, ConnectError, EOFError, OSError)
         self._connection = connection
         self._loop = asyncio.new_event_loop()
         self._client = QMPClient("baker")
@@ -76,7 +80,7 @@ class Monitor:
             return
         try:
             self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), timeout=1))
-        except (QMPError, EOFError, OSError, TimeoutError, RuntimeError):
+        except (*self._refusals, TimeoutError, RuntimeError):
             pass  # QEMU is gone, or about to be
         finally:
             for task in asyncio.all_tasks(self._loop):
@@ -92,11 +96,11 @@ class Monitor:
                     return self._loop.run_until_complete(asyncio.wait_for(call, ANSWER_SECONDS))
             except TimeoutError as error:
                 raise MonitorError(f"QEMU did not answer within {ANSWER_SECONDS:.0f} s") from error
-            except (QMPError, ConnectError, EOFError, OSError) as error:
+            except self._refusals as error:
                 raise MonitorError(str(error) or type(error).__name__) from error
 
 
-def _event(message: Message) -> MonitorEvent:
+def _event(message: "Message") -> MonitorEvent:
     data = message.get("data")
     return MonitorEvent(name=str(message["event"]), data=data if isinstance(data, dict) else {})
 

@@ -8,8 +8,8 @@ that owns it. The refused alternative, a watchdog process, can be killed as well
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
 from baker import interrupts
@@ -30,26 +30,29 @@ class ChildProcess:
     """One child, in a session of its own, so that a Ctrl-C at the terminal reaches the bake alone.
 
     Made without side effects, so that `end` can be registered as the undo before `start` does something.
-    Standard error goes to the file `stderr_path`; standard output to nobody, or with `piped` to `stdout`.
+    Standard error is kept for `stderr`, in a file without a name, so that none stays when this process is killed;
+    standard output goes to nobody, or with `piped` to `stdout`.
     """
 
-    def __init__(self, argv: Sequence[str], *, stderr_path: Path, piped: bool = False) -> None:
+    def __init__(self, argv: Sequence[str], *, piped: bool = False) -> None:
         self.argv = tuple(argv)
-        self._stderr_path = stderr_path
         self._piped = piped
         self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._last_words = b""
 
     def start(self, *, pass_fds: Sequence[int] = ()) -> None:
         """Start it. BuilderUnavailableError when the program is not installed."""
         if shutil.which(self.argv[0]) is None:
             raise not_installed(self.argv[0])
-        with interrupts.shield(), explaining(f"starting {self.argv[0]}"), self._stderr_path.open("wb") as stderr:
+        with interrupts.shield(), explaining(f"starting {self.argv[0]}"):
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
             # No signal of ours may be raised between the fork and the assignment: the child would be nobody's.
             self._process = subprocess.Popen(
                 bound_to_parent(self.argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if self._piped else subprocess.DEVNULL,
-                stderr=stderr,
+                stderr=self._stderr,
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
@@ -82,10 +85,13 @@ class ChildProcess:
 
     def stderr(self) -> str:
         """What it has said on standard error."""
-        try:
-            return self._stderr_path.read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
+        return self._said().decode(errors="replace")
+
+    def _said(self) -> bytes:
+        if self._stderr is None:
+            return self._last_words
+        # A seek would move the child as well: it writes where the parent stands.
+        return os.pread(self._stderr.fileno(), os.fstat(self._stderr.fileno()).st_size, 0)
 
     def kill(self) -> None:
         """End it at once, without waiting for it. Idempotent, and safe in a signal handler."""
@@ -99,3 +105,7 @@ class ChildProcess:
             self._process.wait()
             if self._process.stdout:
                 self._process.stdout.close()
+        if self._stderr is not None:
+            self._last_words = self._said()
+            self._stderr.close()
+            self._stderr = None

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from baker.builders.qemu import command
 from baker.builders.qemu.errors import explain
@@ -55,25 +54,24 @@ def _run(
     on_percent: Callable[[float], None] = lambda _percent: None,
 ) -> bytes:
     """Run qemu-img to its end, and return what it printed; ended when anything is raised meanwhile."""
-    with TemporaryDirectory(prefix="bake-qemu-img-") as folder:
-        child = ChildProcess(argv, stderr_path=Path(folder) / "stderr", piped=True)
-        printed: list[bytes] = []
-        try:
-            child.start()
-            for part in _parts(child):
-                printed.append(part)
-                if found := _PERCENT.findall(part):
-                    on_percent(float(found[-1]))
-            exit_code = child.wait()
-        finally:
-            child.end()
-        if exit_code:
-            raise explain(
-                child.stderr() or b"".join(printed).decode(errors="replace"),
-                otherwise=otherwise,
-                summary=f"{what} failed: qemu-img exited with {exit_code}",
-            )
-        return b"".join(printed)
+    child = ChildProcess(argv, piped=True)
+    printed: list[bytes] = []
+    try:
+        child.start()
+        for part in _parts(child):
+            printed.append(part)
+            if found := _PERCENT.findall(part):
+                on_percent(float(found[-1]))
+        exit_code = child.wait()
+    finally:
+        child.end()
+    if exit_code:
+        raise explain(
+            child.stderr() or b"".join(printed).decode(errors="replace"),
+            otherwise=otherwise,
+            summary=f"{what} failed: qemu-img exited with {exit_code}",
+        )
+    return b"".join(printed)
 
 
 def _parts(child: ChildProcess) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baker import deadman
 from baker.ports import KeyPair
 
 VOLUME_LABEL = "CIDATA"
@@ -19,13 +20,17 @@ VOLUME_LABEL = "CIDATA"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What a machine is told. `instance_id` is new for each machine: cloud-init acts once for each."""
+    """What a machine is told. `instance_id` is new for each machine: cloud-init acts once for each.
+
+    `expires` is when it ends itself at the latest, in seconds since the epoch.
+    """
 
     instance_id: str
     host_name: str
     login_user: str
     user_key: str
     host_key: KeyPair
+    expires: float
 
 
 def user_data(seed: Seed) -> str:
@@ -51,6 +56,7 @@ def user_data(seed: Seed) -> str:
         "resize_rootfs": True,
         "package_update": False,  # what is installed is the recipe's business
         "package_upgrade": False,
+        **deadman.cloud_config(seed.expires),
     }
     return "#cloud-config\n" + json.dumps(configuration, indent=2) + "\n"
 

@@ -1,7 +1,7 @@
 """Parts for tests of the QEMU builder: real QEMU processes, most of them without a guest."""
 
-import contextlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ def run_info(tmp_path: Path) -> Callable[..., RunInfo]:
             "image_name": "reef-20260102T030405Z-ffffffff",
             "owner": "somebody",
             "started": 0.0,
-            "expires": 0.0,
+            "expires": time.time() + 4 * 3600,  # a machine that is past it switches itself off
             "run_dir": run_dir,
         }
         return RunInfo(**(values | changes))  # type: ignore[arg-type]
@@ -89,20 +89,10 @@ def qemu(home: Home, blank_disk: Path) -> QemuBuilder:
     def choose(*_: object, **__: object) -> Accelerator:
         return Accelerator(name="tcg", qemu_arguments=("-accel", "tcg", "-cpu", "max"), warning="slow")
 
-    return QemuBuilder(home=lambda: home, prepare_source=prepare, choose_accelerator=choose, power_off_seconds=1.0)
-
-
-@pytest.fixture
-def processes_with() -> Callable[[str], list[int]]:
-    """Pids of running processes that have a word in their command line (a zombie has none)."""
-
-    def find(word: str) -> list[int]:
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and int(folder.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if word.encode() in (folder / "cmdline").read_bytes():
-                        found.append(int(folder.name))
-        return found
-
-    return find
+    return QemuBuilder(
+        home=lambda: home,
+        prepare_source=prepare,
+        source_problems=lambda *_: (),
+        choose_accelerator=choose,
+        power_off_seconds=1.0,
+    )

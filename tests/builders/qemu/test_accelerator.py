@@ -17,7 +17,7 @@ from baker.errors import BuilderError, BuilderUnavailableError, UsageError
 from baker.events import Event, Notice
 from baker.home import Home
 
-TCG = ("-accel", "tcg,thread=multi", "-cpu", "max")
+TCG = ("-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from baker.builders.qemu.spec import Qemu
 from baker.clock import SystemClock
 from baker.communicators.sftp import open_sftp
 from baker.communicators.ssh import SshConnector
+from baker.deadman import DESCRIPTION
 from baker.errors import ConnectionLostError, MachineDiedError
 from baker.home import Home
 from baker.keys import new_key_pair
@@ -26,13 +27,14 @@ from baker.ports import Address, RunInfo
 from baker.recipe import Disk
 from baker.remote import MachineRemote
 from baker.seal.sealer import seal
+from tests.end_to_end.disks import found_on_disk
 
 pytestmark = pytest.mark.qemu
 
 BOOT_SECONDS = 900.0
 """Emulated, on a busy host; a guest that works takes 30 to 60."""
 
-SPEC = Qemu(memory_mib=1024, cpus=2, disk_gib=4)
+SPEC = Qemu(memory_mib=1024, cpus=1, disk_gib=4)
 DISKS = (Disk(name="data", size_gib=1),)
 
 PREPARE = """set -e
@@ -92,13 +94,17 @@ def test_a_machine_becomes_an_image_and_the_image_a_machine(
             assert root_bytes > 3.4 * (1 << 30)  # the root file system has grown with its disk
             baked_name = remote.run("hostname").stdout
             remote.run(["sh", "-c", PREPARE.format(device=machine.disks["data"])], sudo=True)
-            seal(remote, disks=DISKS, emit=events)
+            assert remote.run("systemctl is-active bake-deadman.timer").stdout == "active\n"
+            own_keys = {"login": baked_at.key.public, "host": baked_at.host_key}
+            seal(remote, disks=DISKS, allow=(), secrets={}, own_keys=own_keys, emit=events)
+            assert "bake-deadman" not in remote.run("ls -R /etc/systemd/system").stdout
+            assert remote.run("systemctl is-active bake-deadman.timer").stdout == "active\n"
             machine.finalize(remote)
         artifact = machine.capture("reef", {"recipe": "reef"})
 
     assert list(shared_home.work.iterdir()) == []
     assert builder.images(None) == (artifact,)
-    assert traces_found(Path(artifact.id) / "root.qcow2", traces, tmp_path) == []
+    assert found_on_disk(Path(artifact.id) / "root.qcow2", traces, tmp_path) == []
 
     with builder.launch_image(artifact, run, events) as machine:
         with connected(machine, events, tmp_path) as remote:
@@ -113,11 +119,22 @@ def test_a_machine_becomes_an_image_and_the_image_a_machine(
             assert connects(machine.address, machine)
             for address in (old_key, old_user, old_host_key, no_key):
                 assert not connects(address, machine)
-            remote.run("systemctl poweroff", sudo=True, check=False)
+            assert "bake-deadman" in remote.run("ls /etc/systemd/system").stdout  # this machine's own
+            # A clock that is set right late, and a system that has fallen into its emergency shell.
+            remote.run(["date", "--set", f"@{int(run.expires) - 20}"], sudo=True, quiet=True)
+            with suppress(ConnectionLostError):
+                remote.run("systemctl --no-block isolate emergency.target", sudo=True, quiet=True)
         assert "it switched itself off" in death_of(machine).summary
     assert list(shared_home.work.iterdir()) == []
     for disk in Path(artifact.id).glob("*.qcow2"):
         qemu_img.check(disk)
+
+
+def test_a_machine_that_starts_after_its_instant_ends_by_itself(
+    shared_home: Home, run_info: Callable[..., RunInfo], events: Any
+) -> None:
+    with QemuBuilder(home=lambda: shared_home).machine(SPEC, (), run_info(expires=time.time() - 1), events) as machine:
+        assert "it switched itself off" in death_of(machine).summary
 
 
 FILL_THE_DISK = """
@@ -131,9 +148,9 @@ from baker.ports import RunInfo
 
 home, run_dir = Home(Path(sys.argv[1])), Path(sys.argv[2])
 run = RunInfo(run_id="20260102-030405-full", recipe="reef", fingerprint="f", image_name="reef", owner="", started=0,
-              expires=0, run_dir=run_dir)
+              expires=time.time() + 3600, run_dir=run_dir)
 try:
-    spec = Qemu(memory_mib=1024, disk_gib=4)
+    spec = Qemu(memory_mib=1024, cpus=1, disk_gib=4)
     with QemuBuilder(home=lambda: home).machine(spec, (), run, lambda event: None) as machine:
         deadline = time.monotonic() + float(sys.argv[3])
         while time.monotonic() < deadline:
@@ -162,25 +179,14 @@ def test_a_disk_of_the_host_that_fills_up_is_noticed(shared_home: Home, tmp_path
 
 
 def traces_of(address: Address, home: Home) -> list[str]:
-    """What must not be in the image: of both public keys the end (all begin alike), and the private host key."""
+    """What must not be in the image: of both public keys the end (all begin alike), the private host key, the timer."""
     (folder,) = home.work.iterdir()
     private = re.search(rb"BEGIN OPENSSH PRIVATE KEY-----(.+?)-----END", (folder / "seed.iso").read_bytes())
     assert private is not None
     _, header, *lines, _ = private[1].decode().split("\\n")  # the header is the same in all keys
     assert len(lines) >= 3
     assert header.startswith("b3BlbnNzaC1rZXktdjE")
-    return [address.key.public.split()[1][30:], address.host_key.split()[1][30:], *lines]
-
-
-def traces_found(disk: Path, texts: list[str], folder: Path) -> list[str]:
-    """Which of `texts` stand anywhere on the disk, in a file or in a block that no file has any more."""
-    raw = folder / "raw"
-    subprocess.run(["qemu-img", "convert", "-O", "raw", disk, raw], check=True)
-    found = [
-        text for text in texts if subprocess.run(["grep", "-q", "-a", "-F", text, raw], check=False).returncode != 1
-    ]
-    raw.unlink()
-    return found
+    return [address.key.public.split()[1][30:], address.host_key.split()[1][30:], *lines, DESCRIPTION]
 
 
 def death_of(machine: QemuMachine) -> MachineDiedError:

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from baker.builders.qemu import conditions, qemu_img
+from baker.builders.qemu import qemu_img
 from baker.builders.qemu.accelerator import Accelerator
 from baker.builders.qemu.builder import GIB, VISITOR, QemuBuilder
-from baker.builders.qemu.capture import NamedDisk, write_image
+from baker.builders.qemu.capture import Images, NamedDisk, write_image
 from baker.builders.qemu.image import Image
 from baker.builders.qemu.sources import PreparedSource
 from baker.builders.qemu.spec import CloudImage, DebianPackages, Qemu
+from baker.clock import SystemClock
 from baker.errors import BakeError, BuilderError, BuilderUnavailableError, LaunchError
 from baker.events import CleanupFailed, Notice, ResourceAcquired, ResourceReleased
 from baker.home import Home
 from baker.plan import make_plan
-from baker.ports import Builder, RunInfo
+from baker.ports import Builder, Problem, RunInfo
 from baker.recipe import Disk, Recipe
 
 SPEC = Qemu(memory_mib=256, cpus=1, disk_gib=2)
@@ -84,10 +85,13 @@ def test_two_machines_do_not_meet(qemu: QemuBuilder, run_info: RunInfoOf, events
         second.check_alive()
 
 
-def test_a_warning_about_the_accelerator_reaches_the_user(qemu: QemuBuilder, run_info: RunInfoOf, events: Any) -> None:
-    with qemu.machine(SPEC, (), run_info(), events):
-        pass
-    assert Notice(level="warning", text="slow") in events.seen
+def test_a_warning_about_the_accelerator_reaches_the_user_once(
+    qemu: QemuBuilder, run_info: RunInfoOf, events: Any
+) -> None:
+    for _ in range(2):
+        with qemu.machine(SPEC, (), run_info(), events):
+            pass
+    assert events.seen.count(Notice(level="warning", text="slow")) == 1
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -188,6 +192,7 @@ def test_an_interrupt_at_any_event_leaves_nothing(
         count = len(complete.seen)
     assert count >= 4
     for number in range(count):
+        qemu.warnings_told.clear()
         events = make_events(fail_at=number)
         run = run_info()
         with pytest.raises(KeyboardInterrupt), qemu.machine(SPEC, DISKS, run, events):
@@ -217,7 +222,8 @@ def image(qemu: QemuBuilder, home: Home, tmp_path: Path) -> Any:
             disks=found,
         )
 
-    return write_image(home.images, "reef", tuple(disks), describe, lambda _event: None)
+    images = Images(home=home, run_id="20260102t030405-abcd", emit=lambda _event: None, clock=SystemClock())
+    return write_image(images, "reef", tuple(disks), describe)
 
 
 def test_an_image_is_started_with_all_its_disks_and_stays_as_it_is(
@@ -233,7 +239,7 @@ def test_an_image_is_started_with_all_its_disks_and_stays_as_it_is(
             assert f"backing file: {image.id}/{disk}" in info.stdout
         assert machine.disks == {"data": "/dev/disk/by-id/virtio-data"}
         assert machine.address.user == VISITOR != SPEC.login_user
-        assert (run.run_dir / "serial-image.log").exists()
+    assert (run.run_dir / "serial-image.log").exists()
     assert {path: path.stat().st_mtime_ns for path in Path(image.id).iterdir()} == before
     assert_nothing_left(home, run, events, processes_with)
 
@@ -287,10 +293,28 @@ def test_a_bad_spec_is_named_by_its_field(field: str, qemu: QemuBuilder) -> None
         Qemu(source=DebianPackages(suite="../etc")),
         Qemu(source=CloudImage(url="/tmp/image.qcow2", sha256="0" * 64)),
         Qemu(source=CloudImage(url="https://images.example.org/image.qcow2", sha256="abc")),
+        Qemu(source=DebianPackages(suite=12)),  # type: ignore[arg-type]
+        Qemu(source=DebianPackages(packages="git")),  # type: ignore[arg-type]
+        Qemu(source=DebianPackages(packages=("--purge",))),
+        Qemu(boot_timeout_seconds=float("nan")),
+        Qemu(boot_timeout_seconds=float("inf")),
+        object(),  # of kind qemu, by its own account
     ],
 )
 def test_a_value_of_the_wrong_kind_is_a_problem_and_not_a_crash(spec: Qemu, qemu: QemuBuilder) -> None:
     assert [problem.exit_code for problem in qemu.check(spec)] == [2]
+
+
+@pytest.mark.parametrize(("suite", "meant"), [("bookwrm", "bookworm"), ("Bookworm", "bookworm"), ("trixi", "trixie")])
+def test_a_slip_in_a_suite_is_seen_without_a_network(suite: str, meant: str, qemu: QemuBuilder) -> None:
+    (problem,) = qemu.check(Qemu(source=DebianPackages(suite=suite)))
+    assert problem.summary == f'DebianPackages(suite={suite!r}): suite must be a release such as "bookworm"'
+    assert problem.hint == f"did you mean {meant}?"
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "stable", "oldoldstable", "duke", "experimental", "buster"])
+def test_a_suite_that_may_exist_is_left_to_the_archive(suite: str, qemu: QemuBuilder) -> None:
+    assert qemu.check(Qemu(source=DebianPackages(suite=suite))) == ()
 
 
 def plan_of(spec: Qemu, *disks: Disk) -> Any:
@@ -308,11 +332,23 @@ def test_a_machine_that_wants_more_memory_than_there_is_is_a_problem(qemu: QemuB
     assert problem.hint is not None
 
 
-@pytest.mark.parametrize("name", conditions.RESERVED_DISK_NAMES)
-def test_a_disk_cannot_have_the_name_of_one_that_the_machine_has_anyway(name: str, qemu: QemuBuilder) -> None:
-    (problem,) = qemu.preflight(plan_of(SPEC, Disk(name=name, size_gib=1)))
-    assert repr(name) in problem.summary
-    assert problem.exit_code == 2
+def test_a_home_that_cannot_be_used_is_a_problem(qemu: QemuBuilder, home: Home) -> None:
+    home.path.touch()
+    (problem,) = qemu.preflight(plan_of(SPEC))
+    assert problem.summary == f"nothing can be kept in {home.path}: it is not a folder"
+    assert (problem.exit_code, problem.hint) == (4, "export BAKER_HOME=/a/folder/of/yours")
+
+
+def test_a_source_that_is_out_of_reach_is_a_problem(qemu: QemuBuilder) -> None:
+    asked = []
+
+    def problems(*about: object) -> list[Problem]:
+        asked.append(about)
+        return [Problem(summary="no archive", exit_code=5)]
+
+    builder = replace(qemu, source_problems=problems)
+    assert [problem.summary for problem in builder.preflight(plan_of(SPEC))] == ["no archive"]
+    assert asked == [(SPEC.source, qemu.home())]
 
 
 def test_without_qemu_the_package_is_named(qemu: QemuBuilder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -14,13 +15,17 @@ from pathlib import Path
 import pytest
 
 from baker.artifact import Artifact
-from baker.builders.qemu import command, qemu_img
-from baker.builders.qemu.capture import Describe, NamedDisk, write_image
+from baker.builders.qemu import capture, command, qemu_img
+from baker.builders.qemu.capture import Describe, Images, NamedDisk
 from baker.builders.qemu.image import Image, ImageDisk, find_images, read_image
-from baker.errors import BuilderError, CaptureError
-from baker.events import Event, Progress
+from baker.clock import SystemClock
+from baker.errors import BuilderError, CaptureError, Interrupted
+from baker.events import Emit, Event, Progress, ResourceAcquired, ResourceKept, ResourceReleased
+from baker.home import Home
+from baker.interrupts import Interrupts, raise_deferred
 
 MIB = 1 << 20
+RUN_ID = "20260102t030405-abcd"
 
 
 @pytest.fixture
@@ -89,6 +94,12 @@ def quiet(_event: Event) -> None:
     pass
 
 
+def write_image(images: Path, name: str, disks: tuple[NamedDisk, ...], describe: Describe, emit: Emit) -> Artifact:
+    """As a machine of the run RUN_ID does it. `images` is the folder of that name in a home."""
+    place = Images(home=Home(images.parent), run_id=RUN_ID, emit=emit, clock=SystemClock())
+    return capture.write_image(place, name, disks, describe)
+
+
 def test_an_image_holds_all_disks(images: Path, disks: tuple[NamedDisk, ...], describe: Describe) -> None:
     artifact = write_image(images, "reef", disks, describe, quiet)
     folder = Path(artifact.id)
@@ -144,6 +155,48 @@ def test_progress_is_told_for_each_disk(images: Path, disks: tuple[NamedDisk, ..
     told = [event for event in seen if isinstance(event, Progress)]
     for name in ("disk root", "disk data"):
         assert max(event.done for event in told if event.what == name) == 100
+
+
+def test_until_it_is_whole_it_is_a_temporary_thing_of_its_run(
+    images: Path, disks: tuple[NamedDisk, ...], describe: Describe
+) -> None:
+    seen: list[Event] = []
+    write_image(images, "reef", disks, describe, seen.append)
+    acquired, *others, kept = seen
+    assert isinstance(acquired, ResourceAcquired)
+    assert (acquired.kind, acquired.id, acquired.location) == (
+        "partial image", f".{RUN_ID}.reef.partial", str(images.parent)
+    )  # fmt: skip
+    assert all(isinstance(event, Progress) for event in others)
+    assert kept == ResourceKept(kind=acquired.kind, id=acquired.id, location=acquired.location)
+
+
+def test_a_folder_that_cannot_be_flushed_is_taken_back(
+    images: Path, disks: tuple[NamedDisk, ...], describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(path: Path) -> None:
+        if path == images:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(capture, "flush", flush)
+    seen: list[Event] = []
+    with pytest.raises(CaptureError, match="writing image reef"):
+        write_image(images, "reef", disks, describe, seen.append)
+    assert isinstance(seen[-1], ResourceReleased)
+    assert list(images.iterdir()) == []
+
+
+def test_a_signal_when_the_image_is_whole_waits_until_the_caller_has_it(
+    images: Path, disks: tuple[NamedDisk, ...], describe: Describe
+) -> None:
+    def signalled(event: Event) -> None:
+        if isinstance(event, ResourceKept):
+            signal.raise_signal(signal.SIGTERM)
+
+    with Interrupts(), pytest.raises(Interrupted):
+        artifact = write_image(images, "reef", disks, describe, signalled)
+        assert Path(artifact.id).is_dir()
+        raise_deferred()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../a", "a b", "a\n", "ü"])
@@ -214,14 +267,17 @@ def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     write(disk, f"write -q -s {noise} 0 8M")
     program = textwrap.dedent(f"""
         from pathlib import Path
-        from baker.builders.qemu.capture import NamedDisk, write_image
+        from baker.builders.qemu.capture import Images, NamedDisk, write_image
+        from baker.clock import SystemClock
         from baker.errors import BakeError
-        images = Path({str(tmp_path)!r}) / "small"
+        from baker.home import Home
+        home = Home(Path({str(tmp_path)!r}) / "small")
+        images = Images(home=home, run_id={RUN_ID!r}, emit=lambda event: None, clock=SystemClock())
         disks = (NamedDisk(name="root", path=Path({str(disk)!r})),)
         try:
-            write_image(images, "reef", disks, lambda disks: None, lambda event: None)
+            write_image(images, "reef", disks, lambda disks: None)
         except BakeError as error:
-            print(type(error).__name__, "|", error.summary, "|", list(images.iterdir()))
+            print(type(error).__name__, "|", error.summary, "|", list(home.images.iterdir()))
     """)
     (tmp_path / "small").mkdir()
     mount_and_run = f'mount -t tmpfs -o size=2m none "{tmp_path}/small" && exec "$0" -c "$1"'

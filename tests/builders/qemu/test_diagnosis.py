@@ -27,6 +27,17 @@ def test_slow_is_not_broken_and_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_is_nearly_full_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def names() -> set[str]:
+        return {finding.name for finding in findings(Home(tmp_path), device=tmp_path / "kvm")}
+
+    assert "disk space" not in names()
+    monkeypatch.setattr(Home, "free_bytes", lambda home: 1 << 30)
+    found = {finding.name: finding for finding in findings(Home(tmp_path), device=tmp_path / "kvm")}
+    assert found["disk space"].text == "1.0 GiB are free, and a bake needs 4 GiB at least"
+    assert not found["disk space"].ok
+
+
 def test_kvm_that_was_not_tried_is_not_praised(tmp_path: Path) -> None:
     device = tmp_path / "kvm"
     device.touch()

@@ -90,7 +90,7 @@ def test_it_finds_its_disks_by_name(machine: QemuMachine) -> None:
 def test_others_cannot_read_its_files(machine: QemuMachine, home: Home, run: RunInfo) -> None:
     (folder,) = home.work.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((run.run_dir / "serial.log").stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "serial").stat().st_mode) == 0o600
 
 
 def test_a_qemu_that_is_killed_is_noticed(machine: QemuMachine, run: RunInfo, processes_with: Pids) -> None:
@@ -107,9 +107,9 @@ def test_a_qemu_that_is_told_to_end_is_noticed(machine: QemuMachine, run: RunInf
     ]
 
 
-def test_what_the_console_said_last_is_told(machine: QemuMachine, run: RunInfo, processes_with: Pids) -> None:
-    log = run.run_dir / "serial.log"
-    with log.open("a") as file:
+def test_what_the_console_said_last_is_told(machine: QemuMachine, home: Home) -> None:
+    (folder,) = home.work.iterdir()
+    with (folder / "serial").open("a") as file:
         file.writelines(f"\x1b[31mline {number}\x1b[0m\r\n" for number in range(100))
     assert "the machine is running" in machine.diagnose()
     assert "\nline 99\n" in machine.diagnose() + "\n"

@@ -25,11 +25,11 @@ IDLE_QEMU = (
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Iterator[Callable[..., ChildProcess]]:
+def child() -> Iterator[Callable[..., ChildProcess]]:
     made: list[ChildProcess] = []
 
     def make(*argv: str, piped: bool = False) -> ChildProcess:
-        made.append(ChildProcess(argv, stderr_path=tmp_path / f"stderr-{len(made)}", piped=piped))
+        made.append(ChildProcess(argv, piped=piped))
         return made[-1]
 
     yield make
@@ -54,13 +54,12 @@ def is_gone(pid: int) -> bool:
     return state == "Z"
 
 
-def parent_that_starts(argv: tuple[str, ...], folder: Path) -> tuple[subprocess.Popen[str], int]:
+def parent_that_starts(argv: tuple[str, ...]) -> tuple[subprocess.Popen[str], int]:
     """A Python process that has started `argv` as a bake would, and the pid of what it started."""
     program = textwrap.dedent(f"""
-        import sys, time
-        from pathlib import Path
+        import time
         from baker.builders.qemu.process import ChildProcess
-        child = ChildProcess({argv!r}, stderr_path=Path({str(folder)!r}) / "stderr")
+        child = ChildProcess({argv!r})
         child.start()
         print(child.pid, flush=True)
         time.sleep(600)
@@ -71,8 +70,8 @@ def parent_that_starts(argv: tuple[str, ...], folder: Path) -> tuple[subprocess.
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
-def test_qemu_dies_with_its_parent(how: signal.Signals, tmp_path: Path) -> None:
-    parent, pid = parent_that_starts(IDLE_QEMU, tmp_path)
+def test_qemu_dies_with_its_parent(how: signal.Signals) -> None:
+    parent, pid = parent_that_starts(IDLE_QEMU)
     try:
         program = Path(f"/proc/{pid}/exe")
         assert eventually(lambda: program.readlink().name == "qemu-system-x86_64")  # past setpriv and the shell
@@ -121,7 +120,17 @@ def test_what_it_complained_about_can_be_read(child: Callable[..., ChildProcess]
     process = child("qemu-system-x86_64", "-no-such-option")
     process.start()
     assert process.wait(PATIENCE_SECONDS) == 1
-    assert "-no-such-option: invalid option" in process.stderr()
+    complaint = process.stderr()
+    assert "-no-such-option: invalid option" in complaint
+    process.end()
+    assert process.stderr() == complaint
+
+
+def test_reading_what_it_has_said_does_not_change_what_it_says(child: Callable[..., ChildProcess]) -> None:
+    process = child("sh", "-c", "echo one >&2; read line; echo two >&2; sleep 60", piped=True)
+    process.start()
+    assert eventually(lambda: process.stderr().startswith("one\n"))
+    assert eventually(lambda: process.stderr() == "one\ntwo\n")  # standard input is at its end, so it goes on
 
 
 def test_killing_twice_and_before_the_start_and_after_the_end_is_fine(child: Callable[..., ChildProcess]) -> None:
@@ -149,7 +158,7 @@ def test_it_can_be_killed_in_a_signal_handler_while_it_is_waited_for(child: Call
 
 
 def test_a_program_that_is_not_installed_is_named() -> None:
-    process = ChildProcess(("qemu-system-vax",), stderr_path=Path("/dev/null"))
+    process = ChildProcess(("qemu-system-vax",))
     with pytest.raises(BuilderUnavailableError) as caught:
         process.start()
     assert "qemu-system-vax is not installed" in caught.value.summary

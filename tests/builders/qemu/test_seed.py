@@ -21,6 +21,7 @@ def seed() -> Seed:
         login_user="baker",
         user_key=new_key_pair("login").public,
         host_key=new_key_pair("host"),
+        expires=1_790_000_000,
     )
 
 
@@ -83,7 +84,7 @@ def test_nothing_is_installed_behind_the_recipe_s_back(image: Path) -> None:
     data = user_data(image)
     assert data["package_update"] is False
     assert data["package_upgrade"] is False
-    assert not {"runcmd", "bootcmd", "packages", "write_files"} & set(data)
+    assert not {"runcmd", "packages", "write_files"} & set(data)
 
 
 def test_the_root_file_system_grows(image: Path) -> None:
@@ -94,3 +95,7 @@ def test_the_root_file_system_grows(image: Path) -> None:
 
 def test_only_its_owner_can_read_the_key_in_it(image: Path) -> None:
     assert stat.S_IMODE(image.stat().st_mode) == 0o600
+
+
+def test_the_machine_ends_itself_when_it_is_forgotten(image: Path) -> None:
+    assert "2026-09-21 14:13:20 UTC" in str(user_data(image)["bootcmd"])

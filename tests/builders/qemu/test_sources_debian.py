@@ -8,7 +8,7 @@ import pytest
 
 from baker.builders.qemu import qemu_img
 from baker.builders.qemu.sources import missing_tools, prepare, require_installed, workshop
-from baker.builders.qemu.sources.debian import bootstrap_command, content_key
+from baker.builders.qemu.sources.debian import HostFiles, bootstrap_command, content_key
 from baker.builders.qemu.sources.disk_image import LEAST_DISK_MIB, ROOT_START_MIB, disk_size_mib, partition_table
 from baker.builders.qemu.sources.host_apt import PUBLIC_MIRROR, PUBLIC_SECURITY_MIRROR, HostApt, read_host_apt
 from baker.builders.qemu.sources.image_files import UPDATE_ESP, apt_sources, image_files
@@ -19,25 +19,32 @@ from baker.home import Home
 HOST = HostApt(
     mirror="http://mirror.example/debian",
     security_mirror="http://mirror.example/security",
-    settings=('Acquire::http::Proxy "http://proxy.example:3128";',),
+    settings=('Acquire::http::Proxy "http://me:letmein@proxy.example:3128";',),
 )
 
 
-def test_packages_come_from_the_hosts_mirrors_and_the_image_names_the_public_ones() -> None:
-    command = bootstrap_command(DebianPackages(packages=("git",)), Path("/w/tree"), Path("/w/overlay.tar"), HOST)
-    assert command[-5:] == (
-        "bookworm",
-        "/w/tree",
-        "deb http://mirror.example/debian bookworm main",
-        "deb http://mirror.example/debian bookworm-updates main",
-        "deb http://mirror.example/security bookworm-security main",
+def test_packages_come_from_the_hosts_mirrors_and_the_image_names_the_public_ones(tmp_path: Path) -> None:
+    host = HostFiles.write(tmp_path, "bookworm", HOST)
+    command = bootstrap_command(DebianPackages(packages=("git",)), Path("/w/tree"), Path("/w/overlay.tar"), host)
+    assert command[-3:] == ("bookworm", "/w/tree", str(host.sources))
+    assert f"--aptopt={host.settings}" in command
+    assert host.sources.read_text() == (
+        "deb http://mirror.example/debian bookworm main\n"
+        "deb http://mirror.example/debian bookworm-updates main\n"
+        "deb http://mirror.example/security bookworm-security main\n"
     )
-    assert '--aptopt=Acquire::http::Proxy "http://proxy.example:3128";' in command
+    assert host.settings.read_text() == 'Acquire::http::Proxy "http://me:letmein@proxy.example:3128";\n'
     assert any(argument.startswith("--include=") and argument.endswith(",git") for argument in command)
     hooks = [argument for argument in command if "hook=" in argument]
-    assert not any("mirror.example" in hook or "proxy.example" in hook for hook in hooks)
     assert any(PUBLIC_MIRROR in hook for hook in hooks)
     assert any("rm -f" in hook and "99mmdebstrap" in hook for hook in hooks), "the host's settings leave the image"
+
+
+def test_a_login_of_the_hosts_proxy_is_in_no_argument_and_in_no_readable_file(tmp_path: Path) -> None:
+    host = HostFiles.write(tmp_path, "bookworm", HOST)
+    command = bootstrap_command(DebianPackages(), Path("/w/tree"), Path("/w/overlay.tar"), host)
+    assert not [argument for argument in command if "letmein" in argument or "mirror.example" in argument]
+    assert [path.stat().st_mode & 0o777 for path in (host.sources, host.settings)] == [0o600, 0o600]
 
 
 def test_what_changes_the_image_changes_its_key() -> None:

@@ -298,6 +298,12 @@ def test_a_check_that_returns_false_fails(bench: Any) -> None:
     assert result.name.startswith("lambda at ")
 
 
+def test_a_check_that_makes_another_one_has_checked_nothing(bench: Any) -> None:
+    result = bench.run_one(lambda host: host.run("true").rc == 0 and (lambda host: False))
+    assert result.outcome == "failed"
+    assert result.message.startswith("the check checked nothing: it returned another one")
+
+
 def test_a_check_of_a_file_that_returns_false_fails_too(bench: Any) -> None:
     file = bench.write("checks.py", "def check_salt(host):\n    return host.run('false').rc == 0\n")
     result = bench.run_one(file)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def _said(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[st
     code = main(arguments)
     captured = capsys.readouterr()
     assert captured.out == ""
-    text = captured.err.replace(str(tmp_path), "<folder>")
+    text = captured.err.replace(str(tmp_path), "<folder>").replace(sys.executable, "<python>")
     assert "Traceback" not in text
     return f"exit {code}\n{text}"
 
@@ -46,9 +47,12 @@ def test_each_bad_recipe_says_what_is_wrong(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     bad_recipes: dict[str, str | bytes],
+    bad_inputs: dict[str, str | bytes],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "broken_neighbour.py").write_text("x = 1\ny = = 2\n")
+    (tmp_path / "folder.yml").mkdir()
+    for name, content in bad_inputs.items():
+        Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
     said = {}
     for what, source in bad_recipes.items():
         Path("bad.py").write_bytes(source.encode() if isinstance(source, str) else source)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from baker.registry import builder_kinds
+
 SDKS = ("paramiko", "pytest", "testinfra", "boto3", "azure", "qemu.qmp", "pycdlib", "cryptography")
 
 BLOCKED = f"""
@@ -57,6 +59,19 @@ def test_plan_works_with_every_sdk_blocked(recipe: Path) -> None:
     shown = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "plan", str(recipe))
     assert (shown.returncode, shown.stderr) == (0, "a recipe may print\n")
     assert "touch a file" in shown.stdout
+
+
+def test_a_spec_is_looked_at_with_every_sdk_blocked(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("Qemu(),", "Qemu(cpus=0),"))
+    shown = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "plan", str(recipe))
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert f"error: {recipe}: Qemu(cpus=0): cpus must be a whole number from 1 to 255\n" in shown.stderr
+
+
+@pytest.mark.parametrize("kind", builder_kinds())
+def test_no_builder_loads_an_sdk_before_it_works(kind: str) -> None:
+    program = f"{BLOCKED}\nfrom baker.registry import load_builder\nprint(load_builder({kind!r}).kind)"
+    assert _python(program).stdout == f"{kind}\n"
 
 
 def test_the_block_blocks() -> None:

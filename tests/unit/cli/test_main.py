@@ -11,6 +11,9 @@ import pytest
 from baker.cli.main import COMMANDS, OPTIONS_WITH_VALUE, choose_command, main
 from baker.errors import RecipeError
 
+AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+"""Root, but bound by permissions as anybody is."""
+
 BAKE = [sys.executable, "-c", "import sys; from baker.cli.main import main; sys.exit(main())"]
 
 
@@ -27,12 +30,69 @@ BAKE = [sys.executable, "-c", "import sys; from baker.cli.main import main; sys.
         (["--json", "images"], ("images", ["--json"])),
         (["--", "plan"], ("run", ["--", "plan"])),
         (["--json"], (None, ["--json"])),
+        (["help"], (None, ["--help"])),
+        (["help", "plan"], ("plan", ["--help"])),
+        (["help", "--json", "plan", "x.py"], ("plan", ["--help"])),
+        (["./help"], ("run", ["./help"])),
         (["--on"], (None, ["--on"])),
         ([], (None, [])),
     ],
 )
 def test_the_first_word_that_is_no_option_decides(given: list[str], meant: tuple[str | None, list[str]]) -> None:
     assert choose_command(given) == meant
+
+
+def test_a_file_named_help_is_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("help").touch()
+    assert choose_command(["help"]) == ("run", ["help"])
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("build", "run"), ("validate", "plan"), ("list", "images"), ("ocean", "recipes/ocean.py")]
+)
+def test_what_somebody_may_have_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, meant: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").mkdir()
+    Path("recipes/ocean.py").touch()
+    with pytest.raises(RecipeError, match=f"no such file: {word}") as caught:
+        choose_command([word])
+    assert caught.value.hint == f"did you mean `bake {meant}`?"
+
+
+def test_a_recipe_is_looked_for_where_recipes_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").mkdir()
+    Path("recipes/ocean.py").touch()
+    assert main(["ocean.py"]) == 2
+    assert "hint: did you mean recipes/ocean.py?\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"]])
+def test_help_is_the_page(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("usage: bake [run] RECIPE [options]\n")
+
+
+def test_the_page_fits_a_terminal_and_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    import re
+
+    from baker import errors
+
+    main(["--help"])
+    page = capsys.readouterr().out
+    assert [line for line in page.splitlines() if len(line) > 79] == []
+    classes = [it for it in vars(errors).values() if isinstance(it, type) and issubclass(it, errors.BakeError)]
+    listed = {int(code) for code in re.findall(r"(?:^|  |, )(\d+)\b", page.partition("exit codes:")[2], re.MULTILINE)}
+    assert {it.exit_code for it in classes} <= listed
+
+
+@pytest.mark.parametrize("arguments", [["help", "plan"], ["plan", "--help"], ["plan", "-h"], ["-h", "plan"]])
+def test_help_of_a_command_is_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("Usage: bake plan [OPTIONS] RECIPE\n")
 
 
 @pytest.mark.parametrize("word", ["rnu", "image", "docter"])
@@ -80,7 +140,17 @@ def test_the_static_table_knows_every_command_and_every_option_with_a_value() ->
         (["ocean.py", "--timeout", "soon"], 2, "'soon' is not a duration such as 90s, 30m or 4h"),
         (["ocean.py", "--timeout", "0s"], 2, "between one second and seven days"),
         (["images", "--on", "qemo"], 3, "did you mean qemu?"),
-        (["plan", ""], 2, "error: "),
+        (["plan", ""], 2, "error: invalid value for 'RECIPE': the path is empty\n"),
+        ([""], 2, "error: the recipe's name is empty\n"),
+        (["--jsn", "ocean.py"], 2, "error: bake has no option --jsn\nhint: did you mean --json?\n"),
+        (["--jsn"], 2, "error: bake has no option --jsn\nhint: did you mean --json?\n"),
+        (["--on", "qemu"], 2, "error: no recipe given\n"),
+        (["--on"], 2, "error: option '--on' requires an argument\n"),
+        (["--run-dir", "", "ocean.py"], 2, "error: --run-dir: the path is empty\n"),
+        (["plan", "ocean.py", "--mirrors", ""], 2, "error: --mirrors: the path is empty\n"),
+        (["ocean.py", "--run-dir", "ocean.py"], 2, "error: the run's folder ocean.py is a file\n"),
+        (["ocean.py", "plan"], 2, "hint: a command comes first: `bake plan RECIPE`\n"),
+        (["plan", "/proc/self/mem"], 2, "error: /proc/self/mem cannot be read: input/output error\n"),
     ],
 )
 def test_wrong_usage(
@@ -103,6 +173,8 @@ def test_plan_shows_what_would_be_made(recipe: Path, capsys: pytest.CaptureFixtu
     assert "https://example.org/notebooks" in out
     assert "file_exists" in out
     assert "a recipe may print" not in out
+    assert "\nsource       DebianPackages(suite='bookworm')\n" in out
+    assert "\nparameters\n  size_gib             9\n" in out
 
 
 def test_plan_shows_fetches_through_mirrors(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,22 +199,6 @@ def test_a_plan_leaves_nothing_behind(recipe: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["ocean.py"]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("[conda\n", "is not TOML"),
-        ("[cnoda]\nx = 1\n", "unknown mirror setting [cnoda] x"),
-        ("[pip]\nindex_url = 3\n", "must be text"),
-        ("[tls]\nca_bundle = 'nowhere.pem'\n", "[tls] ca_bundle: no such file"),
-        (b"\xff\xfe", "is not UTF-8 text"),
-    ],
-)
-def test_bad_mirrors(recipe: Path, capsys: pytest.CaptureFixture[str], content: str | bytes, said: str) -> None:
-    Path("m.toml").write_bytes(content.encode() if isinstance(content, str) else content)
-    assert main(["plan", "ocean.py", "--mirrors", "m.toml"]) == 2
-    assert said in capsys.readouterr().err
-
-
 def test_mirrors_are_named_by_the_environment_too(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,21 +213,11 @@ def test_a_bug_of_ours_is_one_line_and_a_file(
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    # A spec that only the plan's own code can fail on: `kind` answers once, and then no more.
-    recipe.write_text(
-        "from baker import Recipe\n"
-        "class Spec:\n"
-        "    name = 'x'\n"
-        "    boot_timeout_seconds = 9\n"
-        "    asked = 0\n"
-        "    @property\n"
-        "    def kind(self):\n"
-        "        Spec.asked += 1\n"
-        "        if Spec.asked > 3:\n"
-        "            raise ZeroDivisionError('by zero')\n"
-        "        return 'qemu'\n"
-        "recipe = Recipe(name='x', builders=(Spec(),))\n"
-    )
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("baker.cli.plan.plan_lines", broken)
     assert main(["plan", str(recipe)]) == 1
     said = capsys.readouterr().err
     assert "error: this is a bug in the baker: ZeroDivisionError: by zero\n" in said
@@ -180,6 +226,35 @@ def test_a_bug_of_ours_is_one_line_and_a_file(
     assert str(kept) in said
     assert "ZeroDivisionError" in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("locked", "said"),
+    [
+        ("ocean.py", "error: ocean.py cannot be read: permission denied\n"),
+        ("m.toml", "error: mirrors file m.toml cannot be read: permission denied\n"),
+        ("inputs/script", "error: ocean.py: step 2 'script inputs/script' refers to a file that cannot be read: "),
+        ("inputs", "error: ocean.py: step 2 'script inputs/script' refers to a file that cannot be read: "),
+        ("checks/waves.py", "error: ocean.py: check 2: {folder}/checks/waves.py cannot be read: permission denied\n"),
+        ("checks", "error: ocean.py: check 2: {folder}/checks/waves.py cannot be read: permission denied\n"),
+    ],
+)
+def test_a_file_of_somebody_elses_is_named(recipe: Path, tmp_path: Path, locked: str, said: str) -> None:
+    text = recipe.read_text().replace("(Touch(),)", "(Touch(), Shell(script='inputs/script'))")
+    recipe.write_text(
+        "from provisioners import Shell\n" + text.replace("(file_exists,)", "(file_exists, 'checks/waves.py')")
+    )
+    for path in ("m.toml", "inputs/script", "checks/waves.py"):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text("def check_waves(host): pass\n" if path.endswith(".py") else "")
+    Path(locked).chmod(0o000)
+    done = subprocess.run(
+        [*AS_ANYBODY, *BAKE, "plan", "ocean.py", "--mirrors", "m.toml"], capture_output=True, text=True, check=False
+    )
+    Path(locked).chmod(0o700)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said.format(folder=tmp_path) in done.stderr
+    assert "denied" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["plan", "ocean.py", "--json"], ["--help"]])

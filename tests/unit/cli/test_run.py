@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from baker.cli.compose import typed_name
 from baker.events import BakeFinished, BakeStarted, StageFinished, from_json
 
 PROGRAM = "import sys; from baker.cli.main import main; sys.exit(main())"
@@ -34,7 +35,7 @@ class Builder:
     baking_host = None
     def check(self, spec):
         return (Problem(summary="this fog is too thick", exit_code=2),) if spec.mood == "thick" else ()
-    def preflight(self, plan):
+    def preflight(self, plan, *, until):
         return ()
     @contextlib.contextmanager
     def machine(self, spec, disks, run, emit):
@@ -48,7 +49,7 @@ class Builder:
         details = [("token", os.environ.get("TOKEN", ""))]
         raise LaunchError("no machine came out of the fog", details=details, hint="wait for wind")
         yield
-    def launch_image(self, artifact, run, emit):
+    def launch_image(self, artifact, run, emit, *, spec=None):
         raise NotImplementedError
     def images(self, location):
         return ()
@@ -111,7 +112,8 @@ def bench(tmp_path: Path) -> Bench:
     folder.mkdir()
     (folder / "x.py").write_text(RECIPE)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BAKER_")}
-    environment |= {"PYTHONPATH": str(info.parent), "BAKER_HOME": str(tmp_path / "home"), "TOKEN": TOKEN}
+    paths = os.pathsep.join([str(info.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment |= {"PYTHONPATH": paths, "BAKER_HOME": str(tmp_path / "home"), "TOKEN": TOKEN}
     return Bench(folder=folder, environment=environment)
 
 
@@ -173,11 +175,13 @@ def test_a_folder_of_another_run_is_refused(bench: Bench) -> None:
     assert (bench.folder / "run" / "events.jsonl").read_text() == before
 
 
-@pytest.mark.parametrize("folder", ["x.py", "x.py/run", "/proc/run"])
-def test_a_folder_that_cannot_be_is_an_error(bench: Bench, folder: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "said"), [("x.py", "is a file"), ("x.py/run", "cannot be made"), ("/proc/run", "cannot be made")]
+)
+def test_a_folder_that_cannot_be_is_an_error(bench: Bench, folder: str, said: str) -> None:
     code, _, err = bench.bake("x.py", "--run-dir", folder)
     assert code == 2
-    assert "cannot be made" in err
+    assert f"error: the run's folder {folder} {said}" in err
     assert "Traceback" not in err
 
 
@@ -192,7 +196,7 @@ def test_a_bug_leaves_its_traceback_in_the_runs_folder_and_not_on_the_screen(ben
 
 def test_a_spec_that_is_wrong_and_a_secret_that_is_missing_end_with_2(bench: Bench) -> None:
     code, _, err = bench.bake("x.py", "--set", "mood=thick")
-    assert (code, "error: this fog is too thick\n" in err) == (2, True)
+    assert (code, "error: x.py: this fog is too thick\n" in err) == (2, True)
     del bench.environment["TOKEN"]
     code, _, err = bench.bake("x.py")
     assert (code, "error: secret env:TOKEN: the environment variable TOKEN is not set\n" in err) == (2, True)
@@ -235,6 +239,28 @@ def test_nobody_reading_the_json_fails_nothing(bench: Bench) -> None:
     assert stages == ["preflight", "launch", "terminate"]
 
 
+@pytest.mark.parametrize(
+    ("called", "on_path", "name"),
+    [
+        (".venv/bin/bake", False, ".venv/bin/bake"),
+        ("a folder/bake", False, "'a folder/bake'"),
+        ("{folder}/bin/bake", True, "bake"),
+        ("bin/bake", True, "bake"),
+        ("-c", False, "bake"),
+    ],
+)
+def test_it_knows_how_to_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, on_path: bool, name: str
+) -> None:
+    program = tmp_path / "bin" / "bake"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(program.parent) if on_path else "/usr/bin:/bin")
+    monkeypatch.setattr(sys, "argv", [called.format(folder=tmp_path)])
+    assert typed_name() == name
+
+
 def test_a_recipe_that_is_wrong_makes_no_folder(bench: Bench) -> None:
     (bench.folder / "x.py").write_text("recipe = 1\n")
     assert bench.bake("x.py")[0] == 2
@@ -243,7 +269,7 @@ def test_a_recipe_that_is_wrong_makes_no_folder(bench: Bench) -> None:
 
 def test_doctor_asks_every_builder(bench: Bench) -> None:
     code, out, _ = bench.bake("doctor")
-    assert "  MISSING  wind: there is none\n           hint: apt-get install wind\n" in out
+    assert "  NOT OK  wind: there is none\n          hint: apt-get install wind\n" in out
     assert code in (0, 3)
     _, out, _ = bench.bake("doctor", "--json")
     findings = [json.loads(line) for line in out.splitlines()]

@@ -1,5 +1,6 @@
 """The connection to a machine: made once it answers, to the right machine only, and cheap to use."""
 
+import contextlib
 import socket
 import statistics
 import threading
@@ -11,7 +12,7 @@ import pytest
 from baker.clock import SystemClock
 from baker.communicators.ssh import SshConnector
 from baker.communicators.transport import CIPHERS
-from baker.errors import ConnectionLostError, MachineDiedError
+from baker.errors import ConnectionLostError, LoginRefusedError, MachineDiedError
 from baker.keys import fingerprint_of, new_key_pair
 from baker.remote.command import machine_command
 from baker.testing.proxy import Proxy
@@ -55,7 +56,7 @@ def test_another_type_of_host_key_is_not_even_asked_for(shared_sandbox, connect)
 
 @pytest.mark.sandbox
 def test_a_refused_login_is_an_error_at_once(shared_sandbox, connect):
-    with pytest.raises(ConnectionLostError, match="refuses the login"):
+    with pytest.raises(LoginRefusedError, match="refuses the login"):
         connect(replace(shared_sandbox.address, key=new_key_pair("stranger")), timeout=600)
 
 
@@ -102,6 +103,40 @@ def pump(source, sink):
             sink.sendall(data)
     except OSError:
         return
+
+
+@pytest.mark.sandbox
+def test_a_login_that_is_never_answered_is_tried_again(shared_sandbox):
+    """The first connection falls silent once the keys are agreed on, as with a machine that goes down then."""
+
+    def serve():
+        for answer in (pump_until_keys_are_agreed, pump):
+            connection, _ = listener.accept()
+            target = socket.create_connection(("127.0.0.1", shared_sandbox.address.port))
+            for way, source, sink in ((pump, connection, target), (answer, target, connection)):
+                threading.Thread(target=way, args=(source, sink), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = replace(shared_sandbox.address, port=listener.getsockname()[1])
+        connector = SshConnector(clock=SystemClock(), login_seconds=2)
+        communicator = connector(address, timeout=60, check_alive=lambda: None)
+        thread.join()
+    with contextlib.closing(communicator):
+        assert communicator.run("true", on_output=ignore) == 0
+
+
+def pump_until_keys_are_agreed(source, sink):
+    """A server's greeting and its packets up to NEWKEYS (21), the last one that can be read."""
+    stream = source.makefile("rb")
+    sink.sendall(stream.readline())
+    kind = 0
+    while kind != 21:
+        length = stream.read(4)
+        packet = stream.read(int.from_bytes(length))
+        sink.sendall(length + packet)
+        kind = packet[1]
 
 
 def test_nothing_there_is_an_error_that_names_the_last_try(shared_address, connect):
@@ -169,6 +204,27 @@ def test_a_dropped_connection_is_noticed_and_stays_lost(shared_sandbox, connect)
 
 
 @pytest.mark.sandbox
+def test_a_machine_that_dies_without_closing_its_connection_is_looked_at(shared_sandbox, connect):
+    """No byte comes any more, and none says so: only the builder knows that its machine is gone."""
+    died = threading.Event()
+
+    def check_alive():
+        if died.is_set():
+            raise MachineDiedError("it ended")
+
+    def die(stream, chunk):
+        proxy.fall_silent()
+        died.set()
+
+    with Proxy(shared_sandbox.address.port) as proxy:
+        communicator = connect(replace(shared_sandbox.address, port=proxy.port), check_alive=check_alive)
+        started = time.monotonic()
+        with pytest.raises(MachineDiedError):
+            communicator.run("echo started; sleep 600", timeout=120, on_output=die)
+        assert time.monotonic() - started < 30
+
+
+@pytest.mark.sandbox
 def test_an_exit_by_a_signal_that_ssh_reports_is_not_taken_for_a_lost_connection(shared_sandbox, connect):
     communicator = connect(shared_sandbox.address)
     assert communicator.run("kill -TERM $$", on_output=ignore) == 137
@@ -182,6 +238,47 @@ def test_a_daemon_that_keeps_the_streams_open_does_not_hold_the_command(shared_s
         "echo before; sleep 983 & exit 5", timeout=60, on_output=lambda _, chunk: seen.append(chunk)
     )
     assert (code, b"".join(seen)) == (5, b"before\n")
+
+
+@pytest.mark.sandbox
+def test_output_is_taken_while_stdin_waits_for_its_source(shared_sandbox, connect):
+    """The source says its last word only when it has heard the command's third line."""
+    lines, heard = [], threading.Event()
+
+    def slow():
+        yield b"first\n"
+        assert heard.wait(30)
+        yield b"last\n"
+
+    def listen(stream, chunk):
+        lines.extend(chunk.split())
+        if len(lines) >= 3:
+            heard.set()
+
+    command = "read line; echo $line; for n in 1 2 3; do echo $n; sleep 0.1; done; cat"
+    assert connect(shared_sandbox.address).run(command, stdin=slow(), timeout=60, on_output=listen) == 0
+    assert lines == [b"first", b"1", b"2", b"3", b"last"]
+
+
+@pytest.mark.sandbox
+def test_a_time_out_is_kept_while_stdin_waits_for_its_source(shared_sandbox, connect):
+    never, left = threading.Event(), threading.Event()
+
+    def stuck():
+        try:
+            yield b"x"
+            never.wait(60)
+            yield b"x"
+        finally:
+            left.set()
+
+    communicator = connect(shared_sandbox.address)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        communicator.run("cat", stdin=stuck(), timeout=1, on_output=ignore)
+    assert time.monotonic() - started < 20
+    never.set()
+    assert left.wait(20)  # it is not asked for more, and may close what it has open
 
 
 @pytest.mark.sandbox

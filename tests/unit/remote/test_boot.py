@@ -1,5 +1,7 @@
 """First boots, and restarts."""
 
+import json
+
 import pytest
 
 from baker.errors import ConnectionLostError, LaunchError, MachineDiedError
@@ -53,6 +55,32 @@ def test_cloud_init_is_awaited(sandbox, make_remote, events):
     install_cloud_init(remote, 0, "status: done")
     remote.connect(timeout=30)
     assert not [event for event in events if isinstance(event, Notice)]
+
+
+def cloud_init_is_done(remote, after, **result):
+    """Enabled by its generator, and its result comes `after` seconds from now, in the form that it has."""
+    said = json.dumps({"v1": {"datasource": "DataSourceNoCloud", "errors": [], **result}}, indent=1)
+    remote.run("mkdir -p /run/cloud-init && touch /run/cloud-init/enabled", sudo=True)
+    script = f"sleep {after}; cat >/run/cloud-init/result.json"
+    remote.run(["sh", "-c", f"({script}) <<'END' >/dev/null 2>&1 &\n{said}\nEND"], sudo=True)
+
+
+def test_a_result_that_says_that_all_is_well_is_enough(sandbox, make_remote, events):
+    remote = make_remote(sandbox)
+    install_cloud_init(remote, 1, "I was asked")
+    cloud_init_is_done(remote, 1.0, recoverable_errors={})
+    remote.connect(timeout=30)
+    assert remote.run("test -e /run/cloud-init/result.json", check=False).exit_code == 0, "it was not waited for"
+
+
+@pytest.mark.parametrize("result", [{"errors": ["no"]}, {"recoverable_errors": {"WARNING": ["no"]}}])
+def test_a_result_that_says_anything_else_is_asked_for(sandbox, make_remote, result):
+    remote = make_remote(sandbox)
+    install_cloud_init(remote, 1, "I was asked")
+    cloud_init_is_done(remote, 0.1, **result)
+    with pytest.raises(LaunchError) as caught:
+        remote.connect(timeout=30)
+    assert dict(caught.value.details)["cloud-init"] == "I was asked"
 
 
 def test_cloud_init_with_complaints_is_a_warning(sandbox, make_remote, events):

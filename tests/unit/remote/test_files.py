@@ -94,9 +94,28 @@ def test_missing_files_of_the_recipe_are_the_recipes_fault(shared_remote, folder
 
 
 def test_get_of_a_missing_file_leaves_nothing_here(shared_remote, tmp_path):
-    with pytest.raises(CommandFailedError, match="cat exited with 1"):
+    with pytest.raises(CommandFailedError, match="dd exited with 1"):
         shared_remote.get("/not there", tmp_path / "out" / "file")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_get_of_what_has_no_size_of_its_own(shared_remote, tmp_path):
+    shared_remote.get("/proc/1/comm", tmp_path / "comm")
+    assert (tmp_path / "comm").read_text().strip()
+
+
+def test_get_of_a_file_that_does_not_arrive_whole_leaves_nothing_here(shared_remote, folder, tmp_path):
+    """The last bytes are lost on the way, and neither ssh nor dd says so."""
+
+    class Lossy:
+        def stream(self, command, *, on_stdout, **more):
+            return shared_remote.stream(command, on_stdout=lambda chunk: on_stdout(chunk[:-1]), **more)
+
+    shared_remote.put(b"0123456789", f"{folder}/file")
+    with pytest.raises(ConnectionLostError, match="did not arrive whole") as caught:
+        files.get(Lossy(), f"{folder}/file", tmp_path / "file")
+    assert dict(caught.value.details) == {"bytes received": "9", "bytes sent": "10"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tree_arrives_with_modes_links_empty_folders_and_odd_names(shared_remote, folder, tmp_path):
@@ -138,6 +157,7 @@ def test_many_small_files_are_one_stream(shared_remote, folder, tmp_path):
     tree.mkdir()
     for number in range(300):
         (tree / f"{number}").write_text(f"{number}")
+        (tree / f"empty{number}").touch()
     before = channels(shared_remote)
     shared_remote.put_tree(tree, f"{folder}/t")
     assert channels(shared_remote) - before == 1
@@ -148,7 +168,7 @@ def test_many_small_files_are_one_stream(shared_remote, folder, tmp_path):
 
 def channels(remote):
     """How many channels the connection has opened so far."""
-    return remote._link._communicator._transport._channel_counter
+    return remote.link._communicator._transport._channel_counter
 
 
 def test_two_threads_may_use_one_connection(shared_remote, folder):

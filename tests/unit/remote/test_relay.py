@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -122,6 +123,24 @@ def test_a_second_attempt_brings_only_what_is_missing(shared_remote, shared_sand
     assert proxy.connections == 6
     assert shared_remote.run(f"stat -c %Y {folder}/to/small; ls {folder}/to").stdout == "1\nlarge\nsmall\n"
     assert sums(shared_remote, f"{folder}/to")["large"] == hashlib.sha256((tree / "large").read_bytes()).hexdigest()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    "spoil", ["rm -f {part}", "truncate -s 9000000 {part}", "printf x | dd of={part} conv=notrunc"]
+)
+def test_a_part_that_is_not_as_it_came_is_brought_anew(shared_remote, shared_sandbox, folder, source, tmp_path, spoil):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "large").write_bytes(os.urandom(40 << 20))
+    shared_remote.put_tree(Path("tree"), f"{folder}/from")
+    with Proxy(shared_sandbox.address.port, cut_after=(22 << 20, 1, 1, 1, 1)) as proxy:
+        asked = source(f"{folder}/from", proxy.port)
+        with pytest.raises(FetchError, match="5 times in a row"):
+            shared_remote.import_tree(asked, f"{folder}/to")
+        shared_remote.run(spoil.format(part=f"{folder}/to/large.baker-part"), sudo=True, quiet=True)
+        shared_remote.import_tree(asked, f"{folder}/to")
+    expected = hashlib.sha256((tmp_path / "tree" / "large").read_bytes()).hexdigest()
+    assert sums(shared_remote, f"{folder}/to") == {"large": expected}
 
 
 @pytest.mark.sandbox

@@ -13,6 +13,7 @@ from baker.errors import CommandTimeoutError, ConnectionLostError, Interrupted
 from baker.events import FactRecorded, OutputLine
 from baker.mirrors import Mirrors
 from baker.provisioner import CommandFailedError
+from baker.remote import files
 from baker.secret import Secret
 from baker.wait import wait_until
 
@@ -153,6 +154,13 @@ def test_a_secret_file_is_gone_after_a_failure_too_and_the_failure_is_the_error(
     assert shared_remote.run(["test", "-e", path], check=False).exit_code == 1
 
 
+def test_a_secret_file_that_cannot_be_removed_is_an_error_after_a_while(remote, secret_values, monkeypatch):
+    monkeypatch.setattr(files, "_REMOVE_SECONDS", 1.0)
+    secret_values[secret := Secret.from_env("KEY")] = "hunter22"
+    with pytest.raises(CommandTimeoutError, match="time-out of 1 s"), remote.secret_file(secret):
+        remote.run("printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/rm; chmod 755 /usr/local/bin/rm", sudo=True)
+
+
 FAMILY = "sleep 987.{n} & setsid sleep 987.{n} & env -i sleep 987.{n} & setsid env -i sleep 987.{n} & {more} wait"
 STUBBORN = '(trap "" TERM; sleep 987.{n}; sleep 987.{n}) &'
 
@@ -176,6 +184,17 @@ def test_a_retry_after_a_timeout_meets_no_second_copy(shared_remote):
         with pytest.raises(CommandTimeoutError):
             shared_remote.run(command, timeout=1)
     assert alive(shared_remote, "987.3") == 0
+
+
+def test_after_a_failure_nothing_of_the_command_is_left_unless_the_code_was_expected(shared_remote):
+    command = "sleep 987.{n} >/dev/null 2>&1 & setsid sleep 987.{n} >/dev/null 2>&1 & exit 3"
+    with pytest.raises(CommandFailedError) as caught:
+        shared_remote.run(command.format(n=8))
+    assert alive(shared_remote, "987.8") == 0
+    assert caught.value.still_running == ""
+    shared_remote.run(command.format(n=9), exit_codes=(0, 3))
+    assert alive(shared_remote, "sleep 987.9") == 2
+    shared_remote.run("pkill -f 'sleep 987[.]9'")
 
 
 def test_an_interruption_ends_the_command_and_then_goes_on(shared_remote, events):

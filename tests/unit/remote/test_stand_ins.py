@@ -1,5 +1,8 @@
 """The files that mirrors need on the machine."""
 
+import pytest
+
+from baker.events import Notice
 from baker.mirrors import Mirrors
 from baker.remote.stand_ins import apt_configuration, apt_sources
 
@@ -36,3 +39,16 @@ def test_the_configuration_names_only_what_is_there():
 
 def test_sources_that_a_recipe_adds_are_left_alone_where_the_machine_came_with_none():
     assert "sourceparts" not in apt_configuration(Mirrors(apt_mirror="http://m"), own_sources=True, parts=False)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("security", [None, "http://mirror.invalid/debian-security"])
+def test_a_mirror_without_security_updates_is_warned_of(shared_sandbox, make_remote, events, security):
+    mirrors = Mirrors(apt_mirror="http://mirror.invalid/debian", apt_security_mirror=security)
+    make_remote(shared_sandbox, mirrors=mirrors).remove_mirrors()
+    warnings = [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
+    if security:
+        assert warnings == []
+    else:
+        (warning,) = warnings
+        assert "without security updates" in warning

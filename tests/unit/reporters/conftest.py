@@ -6,6 +6,7 @@ import pytest
 
 from baker.events import (
     ArtifactCaptured,
+    ArtifactVerified,
     BakeFinished,
     BakeStarted,
     CheckFinished,
@@ -76,6 +77,7 @@ GOOD_END: tuple[Event, ...] = (
         builder="qemu", id="/images/ocean", location="local", name="ocean-20260101t000000-ffffffff",
         fingerprint="f" * 64, created="2026-01-01T00:00:00Z", size_bytes=851443712, labels={},
     ),
+    ArtifactVerified(id="/images/ocean"),
     FactRecorded(source="capture", name="next command", value="qemu-system-x86_64 /images/ocean/root.qcow2"),
     BakeFinished(exit_code=0, seconds=4000.0, image="/images/ocean"),
 )  # fmt: skip

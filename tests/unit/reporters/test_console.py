@@ -18,7 +18,16 @@ from typing import Any, TextIO
 
 import pytest
 
-from baker.events import OutputLine, Progress, Record, StageStarted, StepStarted
+from baker.events import (
+    ArtifactVerified,
+    CheckFinished,
+    FactRecorded,
+    OutputLine,
+    Progress,
+    Record,
+    StageStarted,
+    StepStarted,
+)
 from baker.reporters.console import QUIET_SECONDS, Console
 from baker.reporters.screen import LiveScreen, PlainScreen, screen_for
 from baker.reporters.textlog import text_log
@@ -36,9 +45,9 @@ def _approve(name: str, text: str) -> None:
     assert text == path.read_text()
 
 
-def _told(bake: tuple[Record, ...], clock: Any) -> str:
+def _told(bake: tuple[Record, ...], clock: Any, *command: str) -> str:
     stream = io.StringIO()
-    console = Console(PlainScreen(stream), clock)
+    console = Console(PlainScreen(stream), clock, *command)
     for record in bake:
         console(record)
     return stream.getvalue()
@@ -77,6 +86,12 @@ def _terminal(columns: int = 80) -> Iterator[tuple[Terminal, list[str]]]:
         seen.append(terminal.close())
 
 
+def test_an_image_that_was_not_looked_at_is_said_to_be_so(good_bake: tuple[Record, ...], clock: Any) -> None:
+    unverified = tuple(record for record in good_bake if not isinstance(record.event, ArtifactVerified))
+    assert "image ocean-20260101t000000-ffffffff (812 MiB), not verified\n" in _told(unverified, clock)
+    assert ", not verified" not in _told(good_bake, clock)
+
+
 def test_a_good_bake_in_a_pipe(good_bake: tuple[Record, ...], clock: Any) -> None:
     _approve("good.txt", _told(good_bake, clock))
 
@@ -89,6 +104,12 @@ def test_nothing_but_text_goes_into_a_pipe(good_bake: tuple[Record, ...], clock:
     text = _told(good_bake, clock)
     assert "\x1b" not in text
     assert "\r" not in text
+
+
+def test_what_to_type_next_can_be_typed_here(good_bake: tuple[Record, ...], clock: Any) -> None:
+    assert "\nnext: qemu-system-x86_64 " in _told(good_bake, clock, ".venv/bin/bake"), "the builder knows more"
+    of_another = tuple(record for record in good_bake if not isinstance(record.event, FactRecorded))
+    assert _told(of_another, clock, ".venv/bin/bake").endswith("\nnext: .venv/bin/bake images\n")
 
 
 def test_the_log_is_the_console(good_bake: tuple[Record, ...], clock: Any) -> None:
@@ -129,6 +150,21 @@ def test_the_live_line_says_what_how_long_and_how_far(clock: Any) -> None:
         console.tick()
     last = seen[0].rpartition("\r\x1b[K")[2]
     assert last == "provision  3/0 conda environment ocean  downloading 45 % of 100 bytes  1m 12s"
+
+
+def test_a_check_that_is_over_is_not_what_goes_on(clock: Any) -> None:
+    """After the checks of a verification its machine is restarted, which takes minutes."""
+    with _terminal() as (terminal, seen):
+        console = Console(LiveScreen(terminal.stream, colour=False), clock)
+        for event in (
+            StageStarted(stage="verify"),
+            Progress(what="kernel ocean starts", done=7, total=8, unit="checks"),
+            CheckFinished(name="kernel ocean starts", outcome="passed", seconds=18.0),
+        ):
+            console(Record(seq=0, at=0.0, event=event))
+        clock.sleep(30)
+        console.tick()
+    assert seen[0].rpartition("\r\x1b[K")[2] == "verify  30 s"
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "波" * 200, "e\u0301" * 300])

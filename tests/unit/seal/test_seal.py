@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,14 @@ from baker.events import Event, FactRecorded, Notice
 from baker.mirrors import MACHINE_FOLDER, Mirrors
 from baker.remote import MachineRemote
 from baker.seal import seal
-from baker.seal.scrub import SCRUBS
+from baker.seal.scrub import SCRUBS, scrub
 from baker.testing.sandbox import Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("seal")]
 
 MakeRemote = Callable[..., MachineRemote]
+
+NOTHING_KNOWN: dict[str, Any] = {"disks": (), "allow": (), "secrets": {}, "own_keys": {}}
 
 OTHERS_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOthersothersothersothersothersothersothersot of somebody else"
 
@@ -33,6 +36,8 @@ $paths
 END
 mkdir -p /tmp/.hidden/folder /opt/conda/conda-meta /opt/conda/pkgs/numpy-1.0 /opt/tool/pkgs /srv/notebooks
 echo trace >/opt/conda/pkgs/numpy-1.0/file; echo urls >/opt/conda/pkgs/urls.txt; echo kept >/opt/tool/pkgs/file
+mkdir -p '/srv/shared tools/mamba/conda-meta' '/srv/shared tools/mamba/pkgs/numpy-1.0'
+mkdir -p /root/.agent; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("/root/.agent/socket")'
 mkdir -p /var/log/service; echo trace >/var/log/service/live.log; chown someone: /var/log/service/live.log
 echo trace >/var/log/service/old.log.1
 echo kept >/home/someone/file; echo kept >/etc/skel/kept
@@ -137,10 +142,11 @@ def used_and_sealed(machine: Sandbox, folder: Path) -> Sealed:
         remote.run(words, sudo=True)
         host_key = remote.run("cat /etc/ssh/ssh_host_ed25519_key", sudo=True, quiet=True).stdout
         events.clear()
-        seal(remote, disks=(), emit=events.append)
+        seal(remote, **NOTHING_KNOWN, emit=events.append)
         as_root = remote.run("id -u; test -e /run/baker/mirrors && echo mirrors", sudo=True, check=False).stdout
         question = {
-            "gone": [*planted_paths(), "/opt/conda/pkgs/numpy-1.0", "/home/baker", "/home/someone/.ssh/authorized_keys",
+            "gone": [*planted_paths(), "/opt/conda/pkgs/numpy-1.0", "/root/.agent/socket",
+                     "/srv/shared tools/mamba/pkgs/numpy-1.0", "/home/baker", "/home/someone/.ssh/authorized_keys",
                      "/var/log/service/old.log.1", "/var/spool/cron/crontabs/baker", "/etc/passwd-", "/etc/shadow-",
                      "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ecdsa_key.pub",
                      "/etc/ssh/ssh_host_ed25519_key.pub"],
@@ -170,7 +176,7 @@ def test_what_was_not_of_the_bake_is_untouched(sealed: Sealed) -> None:
     assert sealed.content["/etc/skel/kept"] == "kept\n"
     assert sealed.content["/home/someone/file"] == "kept\n"
     assert sealed.content["/opt/tool/pkgs/file"] == "kept\n"
-    assert sealed.content["/opt/conda/pkgs/urls.txt"] == "urls\n"
+    assert sealed.content["/opt/conda/pkgs/urls.txt"] == "", "conda knows its cache by the file; URLs can hold tokens"
     assert "someone:" in (sealed.content["/etc/passwd"] or "")
 
 
@@ -220,17 +226,56 @@ def test_files_that_nobody_will_own_are_told(sealed: Sealed) -> None:
     assert notice.text.endswith(": /srv/notebooks/of-baker")
 
 
+HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}.example.org {name}\n127.0.1.1 other-{name}\n10.0.0.5 {name}\n"
+
+
+def with_names(remote: MachineRemote, *, own: str, given: str) -> tuple[str, str]:
+    """/etc/hostname and /etc/hosts after a scrub of a machine that cloud-init was given the name `given` for."""
+    data = {"ds": {"meta_data": {"local-hostname": given}}, "v1": {"local_hostname": given.partition(".")[0]}}
+    remote.put(json.dumps(data, indent=1).encode(), "/run/cloud-init/instance-data.json")
+    remote.put(f"{own}\n".encode(), "/etc/hostname")
+    remote.put(HOSTS.format(name=own).encode(), "/etc/hosts")
+    scrub(remote)
+    name, _, hosts = remote.run("cat /etc/hostname /etc/hosts", quiet=True).stdout.partition("\n")
+    return name, hosts
+
+
+@pytest.mark.parametrize("given", ["bake-0a1b2c3d", "ip-10-0-0-5.ec2.internal"])
+def test_the_name_that_the_builder_gave_the_machine_goes(remote: MachineRemote, given: str) -> None:
+    own = given.partition(".")[0]
+    name, hosts = with_names(remote, own=own, given=given)
+    assert name == "localhost"
+    assert hosts == f"127.0.0.1 localhost\n127.0.1.1 other-{own}\n10.0.0.5 {own}\n"
+
+
+def test_a_name_that_the_recipe_chose_stays(remote: MachineRemote) -> None:
+    assert with_names(remote, own="bake-shop", given="bake-0a1b2c3d") == ("bake-shop", HOSTS.format(name="bake-shop"))
+
+
 def test_a_scrub_that_fails_stops_the_seal(sandbox: Sandbox, make_remote: MakeRemote) -> None:
     remote = make_remote(sandbox)
     remote.put(b"#!/bin/sh\necho no space left >&2; exit 3\n", "/usr/local/bin/cloud-init", mode=0o755)
     with pytest.raises(SealError) as caught:
-        seal(remote, disks=(), emit=lambda event: None)
+        seal(remote, **NOTHING_KNOWN, emit=lambda event: None)
     assert caught.value.details == (("failed", "cloud-init's state: /usr/local/bin/cloud-init\nno space left"),)
     assert remote.run("test -e ~/.ssh/authorized_keys").exit_code == 0
 
 
-def test_access_that_cannot_be_dropped_stops_the_seal(sandbox: Sandbox, make_remote: MakeRemote) -> None:
-    """This machine may not mount."""
-    with pytest.raises(SealError, match="could not be dropped") as caught:
-        seal(make_remote(sandbox), disks=(), emit=lambda event: None)
-    assert "mount" in caught.value.details[0][1]
+def test_a_secret_stops_the_seal_before_access_is_dropped(sandbox_root: Path, make_remote: MakeRemote) -> None:
+    with Sandbox.start(sandbox_root, may_mount=True) as machine:
+        remote = make_remote(machine)
+        remote.put(b"https://ada:h7Gk2pQz@github.com/x/y.git\n", "/srv/url")
+        remote.put(b"https://ada:h7Gk2pQz@github.com/x/y.git\n", "/tmp/url")
+        with pytest.raises(SealError) as caught:
+            seal(remote, **NOTHING_KNOWN, emit=lambda event: None)
+        assert caught.value.details == (("/srv/url:1", "password in a URL"),), "and what is scrubbed is not found"
+        assert remote.run("test -e ~/.ssh/authorized_keys").exit_code == 0
+
+
+def test_access_that_cannot_be_dropped_stops_the_seal(sandbox_root: Path, make_remote: MakeRemote) -> None:
+    with Sandbox.start(sandbox_root, may_mount=True) as machine:
+        remote = make_remote(machine)
+        remote.put(b"#!/bin/sh\necho is in use >&2; exit 8\n", "/usr/local/sbin/userdel", mode=0o755)
+        with pytest.raises(SealError, match="could not be dropped") as caught:
+            seal(remote, **NOTHING_KNOWN, emit=lambda event: None)
+    assert "is in use" in caught.value.details[0][1]

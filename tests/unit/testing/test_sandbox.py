@@ -11,8 +11,9 @@ import pytest
 
 from baker.clock import SystemClock
 from baker.errors import CaptureError, ConnectionLostError, MachineDiedError
-from baker.ports import Machine
-from baker.testing.sandbox import Sandbox
+from baker.keys import new_key_pair
+from baker.ports import Address, Machine
+from baker.testing.sandbox import Account, File, PrivateRoot, Sandbox, Seed
 from baker.wait import wait_until
 
 pytestmark = pytest.mark.sandbox
@@ -121,9 +122,11 @@ def test_ending_it_leaves_no_process_no_mount_and_no_listener(sandbox_root, make
 STARTER = """
 import sys
 from pathlib import Path
-from baker.testing.sandbox import Sandbox
+from baker.keys import new_key_pair
+from baker.ports import Address, Machine
+from baker.testing.sandbox import Account, File, PrivateRoot, Sandbox, Seed
 machine = Sandbox.start(Path(sys.argv[1]))
-print(machine._process.pid, flush=True)
+print(machine._root._process.pid, flush=True)
 sys.stdin.read()
 """
 
@@ -216,3 +219,74 @@ def test_packages_can_be_installed_and_start_no_service(remote):
 def test_the_registries_that_the_host_reaches_are_in_reach(shared_remote):
     uris = "apt-get update --print-uris | sed -n \"s|'\\(.*/InRelease\\)'.*|\\1|p\""
     assert shared_remote.run(f"curl -fsS --head $({uris})", sudo=True, timeout=60).stdout.count(" 200") >= 1
+
+
+USER_KEY, HOST_KEY = new_key_pair("user"), new_key_pair("host")
+
+
+class SeededMachine(Sandbox):
+    """A private root that a test logs in to, as `user`."""
+
+    def __init__(self, root, user):
+        address = Address(host="127.0.0.1", port=root.port, user=user, key=USER_KEY, host_key=HOST_KEY.public)
+        super().__init__(id="seeded", address=address, _root=root)
+
+
+def seed(instance_id, user="ada", **more):
+    account = Account(name=user, keys=(USER_KEY.public,))
+    return Seed(instance_id=instance_id, accounts=(account,), host_key=HOST_KEY, **more)
+
+
+def test_a_seed_says_who_it_is_and_who_may_log_in(sandbox_root, make_remote):
+    told = seed(
+        "i-1",
+        host_name="reef",
+        files=(File(path="/opt/told", content="x\n", mode=0o600),),
+        boot_commands=("echo boot >>/var/boots; echo complaint", "exit 3"),
+        run_commands=("echo run >>/var/boots",),
+    )
+    with SeededMachine(PrivateRoot.start(sandbox_root, told), "ada") as machine:
+        remote = make_remote(machine)
+        assert remote.run("hostname; cat /etc/hostname; id -un; sudo id -un").stdout.split() == [
+            "reef", "reef", "ada", "root"
+        ]  # fmt: skip
+        assert remote.run("stat -c %a /opt/told; cat /opt/told", sudo=True).stdout.split() == ["600", "x"]
+        assert machine.diagnose() == "complaint\nexit code 3: exit 3"
+        remote.reboot(timeout=60)
+        assert remote.run("cat /var/boots").stdout.split() == ["boot", "run", "boot"]
+        assert len(remote.run("cat /etc/machine-id").stdout.strip()) == 32
+
+
+def test_a_disk_outlives_its_machine_and_its_copies_are_machines_of_their_own(sandbox_root, make_remote, tmp_path):
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    root = PrivateRoot.start(sandbox_root, seed("i-1"), disk=disk)
+    with SeededMachine(root, "ada") as machine:
+        remote = make_remote(machine)
+        with pytest.raises(ConnectionLostError):
+            remote.run("echo first >/srv/mark; rm -r /usr/share/doc; poweroff; sleep 60", sudo=True)
+        assert wait_until(lambda: not root.running or None, timeout=30, clock=SystemClock())
+    subprocess.run(["cp", "-a", disk, copy], check=True)
+    with SeededMachine(PrivateRoot.start(sandbox_root, seed("i-1"), disk=disk), "ada") as same:
+        remote = make_remote(same)
+        assert remote.run("cat /srv/mark; grep -c . ~/.ssh/authorized_keys").stdout.split() == ["first", "1"]
+        remote.run("echo second >/srv/mark", sudo=True)
+    with SeededMachine(PrivateRoot.start(sandbox_root, seed("i-2", "eve"), disk=copy), "eve") as other:
+        remote = make_remote(other)
+        assert remote.run("cat /srv/mark; ls /usr/share/doc 2>&1 | grep -c cannot").stdout.split() == ["first", "1"]
+        assert remote.run("id -un ada").stdout.strip() == "ada"
+    assert root.last_words() == ""
+
+
+def test_its_power_button_lets_processes_end(sandbox_root, make_remote, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    root = PrivateRoot.start(sandbox_root, seed("i-1"), disk=disk)
+    with SeededMachine(root, "ada") as machine:
+        remote = make_remote(machine)
+        remote.run(
+            "(trap 'echo ended >/srv/ended; exit' TERM; while :; do sleep 0.1; done) >/dev/null 2>&1 &", sudo=True
+        )
+        root.stop()
+        assert not root.running
+    assert (disk / "upper/srv/ended").read_text() == "ended\n"

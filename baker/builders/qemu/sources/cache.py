@@ -105,6 +105,12 @@ def prepare(
             return made
 
 
+def is_kept(source: SourceImage, home: Home, *, now: Callable[[], float] = time.time) -> bool:
+    """Whether `prepare` would hand out an image that is there, unless asked for a new one. Makes no folder."""
+    shelf = home.path / "sources" / shelf_name(source)
+    return shelf.is_dir() and _fresh(source, shelf, now()) is not None
+
+
 def shelf_name(source: SourceImage) -> str:
     """The folder of all versions of one source."""
     match source:

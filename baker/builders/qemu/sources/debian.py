@@ -6,6 +6,7 @@ import shlex
 import tarfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from baker.builders.qemu.sources import disk_image, workshop
@@ -40,6 +41,7 @@ _OUT_OF_REACH = re.compile(
     r"|does not have a Release file|Certificate verification failed"
 )
 _UNKNOWN_PACKAGE = re.compile(r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate")
+_HOST_SOURCES = "host-sources.list"
 _STEPS = ("packages", "file system", "disk image")
 
 
@@ -47,6 +49,23 @@ def content_key(source: DebianPackages) -> str:
     """What decides how the image comes out, besides the day: changes with the spec and with this program."""
     files = (image_files(root_partition=""), dict(LINKS), tuple(_hooks(source.suite)))
     return digest([source.suite, source.packages, PACKAGES, *files, disk_image.LAYOUT])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFiles:
+    """Where and how this host asks for packages, in files for its owner alone: a mirror or proxy may want a login."""
+
+    sources: Path
+    settings: Path
+
+    @classmethod
+    def write(cls, folder: Path, suite: str, apt: HostApt) -> "HostFiles":
+        """Into `folder`. The image gets neither; a hook removes mmdebstrap's copies."""
+        files = cls(sources=folder / _HOST_SOURCES, settings=folder / "host-settings.conf")
+        for path, lines in ((files.sources, host_sources(suite, apt)), (files.settings, apt.settings)):
+            path.touch(mode=0o600)
+            path.write_text("".join(f"{line}\n" for line in lines))
+        return files
 
 
 def make(source: DebianPackages, folder: Path, image: Path, *, emit: Emit, apt: HostApt | None = None) -> Path:
@@ -68,21 +87,21 @@ def make(source: DebianPackages, folder: Path, image: Path, *, emit: Emit, apt: 
     return kernel
 
 
-def bootstrap_command(source: DebianPackages, tree: Path, overlay: Path, apt: HostApt) -> tuple[str, ...]:
-    """mmdebstrap's arguments. Pure."""
+def bootstrap_command(source: DebianPackages, tree: Path, overlay: Path, host: "HostFiles") -> tuple[str, ...]:
+    """mmdebstrap's arguments. Pure. Nothing of the host's is among them: anybody here can read them."""
     return (
         "mmdebstrap", "--mode=root", "--format=directory", "--variant=apt", f"--architectures={ARCHITECTURE}",
         "--skip=chroot/mount/sys",  # a user namespace may not mount it, and no package needs it
         f"--include={','.join((*PACKAGES, *source.packages))}",
-        *(f"--aptopt={setting}" for setting in apt.settings),
+        f"--aptopt={host.settings}",
         f"--essential-hook=tar-in {shlex.quote(str(overlay))} /",
         *(f"--customize-hook={hook}" for hook in _hooks(source.suite)),
-        source.suite, str(tree), *_host_sources(source.suite, apt),
+        source.suite, str(tree), str(host.sources),
     )  # fmt: skip
 
 
 def _make_tree(source: DebianPackages, tree: Path, overlay: Path, apt: HostApt, emit: Emit) -> None:
-    argv = bootstrap_command(source, tree, overlay, apt)
+    argv = bootstrap_command(source, tree, overlay, HostFiles.write(tree.parent, source.suite, apt))
     scratch = ("env", f"TMPDIR={tree.parent}", "LC_ALL=C.UTF-8")  # what a killed mmdebstrap leaves goes with us
     try:
         workshop.run_as_root(
@@ -110,14 +129,19 @@ def _explained(error: BuilderError, source: DebianPackages, apt: HostApt) -> Bui
         )
     if _OUT_OF_REACH.search(said):
         return FetchError(
-            f"Debian {source.suite} cannot be fetched from {apt.mirror} and {apt.security_mirror}",
+            f"Debian {source.suite} cannot be fetched from {_shown(apt.mirror)} and {_shown(apt.security_mirror)}",
             details=error.details,
             hint="these are this host's own mirrors: see that `apt-get update` works, and that there is such a suite",
         )
     return error
 
 
-def _host_sources(suite: str, apt: HostApt) -> Iterator[str]:
+def _shown(url: str) -> str:
+    """An address without a login."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def host_sources(suite: str, apt: HostApt) -> Iterator[str]:
     """The image's sources, asked from where this host asks."""
     for line in apt_sources(suite).splitlines():
         kind, _, pocket, components = line.split(maxsplit=3)
@@ -134,7 +158,7 @@ def _hooks(suite: str) -> Iterator[str]:
     yield f'chroot "$1" {UPDATE_ESP}'
     # Each machine makes its own identity. An empty machine-id, not none: /etc may be read-only at first boot.
     yield ': > "$1/etc/machine-id"; rm -f "$1/var/lib/dbus/machine-id" "$1"/etc/ssh/ssh_host_*'
-    yield 'rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"'
+    yield f'rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1"/etc/apt/sources.list.d/*{_HOST_SOURCES}'
     yield f'printf %s {shlex.quote(apt_sources(suite))} > "$1/etc/apt/sources.list"'
     yield 'find "$1/var/log" -type f -delete; rm -f "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old'
 

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from baker.builders.qemu.errors import explain, explaining, not_installed, tail
 from baker.builders.qemu.process import ChildProcess
@@ -42,8 +41,8 @@ def run(argv: Sequence[str], what: str, *, on_line: OnLine | None = None) -> Non
     if shutil.which(argv[0], path=search_path()) is None:
         raise not_installed(argv[0])
     joined = ("/bin/sh", "-c", 'PATH="$0" && export PATH && exec "$@" 2>&1', search_path(), *argv)
-    with explaining(what), TemporaryDirectory(prefix="bake-source-") as folder:
-        child = ChildProcess(joined, stderr_path=Path(folder) / "stderr", piped=True)
+    with explaining(what):
+        child = ChildProcess(joined, piped=True)
         last: list[str] = []
         try:
             child.start()

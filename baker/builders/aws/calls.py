@@ -1,0 +1,164 @@
+"""Asking AWS: one method, which signs, sends, retries what may be retried, and raises `AwsError` for the rest.
+
+The only module that imports boto3. botocore's own retries are off where a retry must be ours to decide: it takes
+InsufficientInstanceCapacity (HTTP 500) for a fault, and would ask for the same missing machine again and again.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from threading import Lock
+from typing import Any
+
+from baker.builders.aws.errors import Answer, AwsError, LostReplyError, not_installed
+from baker.errors import BuilderError
+from baker.ports import Clock
+
+TRIES = 8
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.3, 20.0
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+
+_CREDENTIALS = "getting credentials"
+
+
+class Cloud:
+    """The services of one region. Clients are made once, when first asked for.
+
+    Safe to be used from several threads, as botocore's clients are.
+    """
+
+    def __init__(self, region: str | None, clock: Clock) -> None:
+        self._region = region
+        self._clock = clock
+        self._making = Lock()
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        """Load the SDK and make the client of EC2 now: half a second that can pass beside other work."""
+        self._client("ec2")
+
+    @property
+    def region(self) -> str:
+        """BuilderError when neither spec, environment nor profile names one."""
+        region = self._region or self._opened().region_name
+        if not region:
+            raise BuilderError(
+                "no region is named", hint='set region="eu-central-1" in the Aws(...) of the recipe, or AWS_REGION'
+            )
+        return str(region)
+
+    def in_region(self, region: str) -> "Cloud":
+        """The same account, elsewhere."""
+        return Cloud(region, self._clock)
+
+    def credentials_expire_at(self) -> float | None:
+        """Seconds since the epoch; None when they do not expire, or renew themselves. BuilderError without any."""
+        credentials = self._guarded(_CREDENTIALS, lambda: self._opened().get_credentials())
+        if credentials is None:
+            raise BuilderError(
+                "no AWS credentials are found",
+                hint="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with `aws sso login`",
+            )
+        expires = getattr(credentials, "_expiry_time", None)
+        renewable = type(credentials).__name__ in ("DeferredRefreshableCredentials", "RefreshableCredentials")
+        return None if expires is None or renewable else float(expires.timestamp())
+
+    def ask(self, action: str, service: str = "ec2", /, **parameters: Any) -> dict[str, Any]:
+        """What AWS answers to `action` (as "run_instances"). AwsError for a refusal that a retry does not change.
+
+        Throttled calls and faults of AWS are tried again, with growing pauses that nobody else has; so are calls whose
+        reply was lost, which therefore must be harmless when made twice.
+        """
+        for pause in self._pauses():
+            try:
+                return self.ask_once(action, service, **parameters)
+            except AwsError as error:
+                again = isinstance(error, LostReplyError) or (error.answer is Answer.AGAIN and _busy(error))
+                if not again or pause is None:
+                    raise
+            self._clock.sleep(pause)
+        raise AssertionError("pauses end with None")
+
+    def ask_once(self, action: str, service: str = "ec2", /, **parameters: Any) -> dict[str, Any]:
+        """As `ask`, with no second try."""
+        call = getattr(self._client(service), action)
+        return dict(self._guarded(action, lambda: call(**parameters)))
+
+    def all_of(self, action: str, key: str, /, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The entries of `key` in all pages of an answer."""
+        token: Mapping[str, str] = {}
+        while True:
+            page = self.ask(action, **parameters, **token)
+            yield from page.get(key, ())
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    def _pauses(self) -> Iterator[float | None]:
+        """Seconds before each next try, None after the last: growing, and half of it by chance, so that many bakes that
+        were refused together do not come back together."""
+        for attempt in range(TRIES - 1):
+            longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+            yield longest / 2 + random.random() * longest / 2  # noqa: S311  (spreads load, hides nothing)
+        yield None
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            try:
+                from boto3.session import Session  # noqa: PLC0415  (0.2 s, and an extra of the distribution)
+            except ModuleNotFoundError as error:
+                raise not_installed() from error
+            self._session = self._guarded(_CREDENTIALS, Session)
+        return self._session
+
+    def _client(self, service: str) -> Any:
+        with self._making:  # boto3 makes clients in one thread at a time; they themselves serve many
+            return self._made(service)
+
+    def _made(self, service: str) -> Any:
+        if service not in self._clients:
+            from botocore.config import Config  # noqa: PLC0415
+
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                max_pool_connections=16,
+            )
+            session, region = self._opened(), self.region
+            self._clients[service] = self._guarded(
+                _CREDENTIALS,
+                lambda: session.client(service, region_name=region, config=config),
+            )
+        return self._clients[service]
+
+    def _guarded(self, action: str, call: Callable[[], Any]) -> Any:
+        """What `call` gives, with the SDK's exceptions turned into ours: at this border, and nowhere else."""
+        from botocore import exceptions, parsers  # noqa: PLC0415
+
+        unreached = (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError)
+        try:
+            return call()
+        except exceptions.ClientError as error:
+            said = error.response.get("Error", {})
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            raise AwsError(action, str(said.get("Code", "Unknown")), str(said.get("Message", "")), status) from error
+        except (*unreached, parsers.ResponseParserError) as error:
+            # A page of HTML from a proxy cannot be parsed, and says as little about what was done as no answer at all.
+            raise LostReplyError(action, type(error).__name__, str(error)) from error
+        except exceptions.BotoCoreError as error:
+            raise _unusable(action, error) from error
+
+
+def _busy(error: AwsError) -> bool:
+    """Whether AWS itself was the reason; "still in use" has its own waits, where it is known for how long."""
+    return error.status >= 500 or "Limit" in error.code or "Thrott" in error.code or "TooMany" in error.code
+
+
+def _unusable(action: str, error: Exception) -> BuilderError:
+    """What the SDK refuses before it asks anybody: no credentials, no such profile or region, a wrong parameter."""
+    return BuilderError(
+        "the AWS SDK cannot be used as it is set up",
+        details=(("while", action), (type(error).__name__, str(error))),
+        hint="look at AWS_PROFILE, AWS_REGION and ~/.aws/config; `aws sts get-caller-identity` tells whether they work",
+    )
