@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from baker.artifact import Artifact
-from baker.errors import BakeError, BuilderError, UsageError
+from baker.errors import NOT_USED_HERE, BakeError, BuilderError, UsageError
 from baker.ports import Builder
 
 
@@ -75,8 +75,12 @@ def find_image(
     raise BuilderError(
         f"no image {reference!r}",
         details=[(each, error.summary) for each, error in errors],
-        hint=next((error.hint for _, error in errors if error.hint), None),
+        hint=next((error.hint for _, error in sorted(errors, key=_is_unused) if error.hint), None),
     )
+
+
+def _is_unused(said: tuple[str, BakeError]) -> bool:
+    return isinstance(said[1], NOT_USED_HERE)
 
 
 def _place(image: Artifact) -> tuple[str, str, str]:

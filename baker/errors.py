@@ -6,6 +6,7 @@
     │   └── SecretError
     ├── BuilderUnavailableError     3   unknown builder, or one whose parts are not installed
     ├── BuilderError                4   the builder refused or failed
+    │   ├── NoAccountError              nothing says whose account, or which part of it, a cloud's builder shall use
     │   ├── LaunchError                 the machine never came up
     │   ├── MachineDiedError            the machine ended before its time
     │   ├── DiskFullError               no room left on the baking host
@@ -83,6 +84,14 @@ class BuilderError(BakeError):
     """The builder refused, or failed at its part."""
 
     exit_code = 4
+
+
+class NoAccountError(BuilderError):
+    """Nothing says whose account, or which part of it, the builder shall use: it may well not be used here at all."""
+
+
+NOT_USED_HERE = (BuilderUnavailableError, NoAccountError)
+"""What a builder says that is not used on this host. Who asked all builders, and not this one, need not hear of it."""
 
 
 class LaunchError(BuilderError):

@@ -9,6 +9,7 @@ from baker.artifact import Artifact
 from baker.catalogue import Catalogue, read_catalogue, verified_state
 from baker.cli.failures import report
 from baker.cli.options import examples, json_option
+from baker.errors import NOT_USED_HERE
 from baker.registry import builder_kinds, find_builder
 from baker.reporters.wording import size
 
@@ -21,6 +22,7 @@ def command(on: str | None, as_json: bool) -> int:
     if on is not None:
         find_builder(on)  # an unknown one is an error of its own, and not an empty list
     catalogue = read_catalogue((on,) if on else builder_kinds(), find_builder)
+    failed = [error for _, error in catalogue.unreadable if on or not isinstance(error, NOT_USED_HERE)]
     if as_json:
         for image in catalogue.images:
             state = {"state": verified_state(image), "newest": catalogue.is_newest(image)}
@@ -28,11 +30,11 @@ def command(on: str | None, as_json: bool) -> int:
     elif catalogue.images:
         for line in _table(catalogue):
             click.echo(line)
-    elif not catalogue.unreadable:
+    elif not failed:
         click.echo("no images yet; `bake RECIPE` makes one", err=True)
-    for _, error in catalogue.unreadable:
+    for error in failed:
         report(error)
-    return catalogue.unreadable[0][1].exit_code if catalogue.unreadable else 0
+    return failed[0].exit_code if failed else 0
 
 
 def _table(catalogue: Catalogue) -> list[str]:

@@ -9,7 +9,7 @@ from baker.artifact import Leftover
 from baker.cli.failures import report
 from baker.cli.options import examples, json_option
 from baker.clock import SystemClock
-from baker.errors import BakeError, BuilderUnavailableError, LeftoverError
+from baker.errors import NOT_USED_HERE, BakeError, LeftoverError
 from baker.home import Home
 from baker.ledger import Ledger
 from baker.registry import builder_kinds, find_builder
@@ -78,11 +78,11 @@ def _kinds(ledger: Ledger, on: str | None) -> tuple[str, ...]:
 
 
 def _tell_of_unasked(found: Findings, on: str | None) -> None:
-    """A builder that was meant and cannot be asked is an error; of others it is said, unless they are not installed."""
+    """A builder that was meant and cannot be asked is an error; of others it is said, unless they are not used here."""
     for kind, error in found.unasked:
         if on is not None:
             raise error
-        if not isinstance(error, BuilderUnavailableError):
+        if not isinstance(error, NOT_USED_HERE):
             click.echo(f"{kind} was not asked: {error.summary}", err=True)
 
 

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from baker.builders.aws.errors import Answer, AwsError, LostReplyError, not_installed
-from baker.errors import BuilderError
+from baker.errors import BuilderError, NoAccountError
 from baker.ports import Clock
 
 TRIES = 8
@@ -39,10 +39,10 @@ class Cloud:
 
     @property
     def region(self) -> str:
-        """BuilderError when neither spec, environment nor profile names one."""
+        """NoAccountError when neither spec, environment nor profile names one."""
         region = self._region or self._opened().region_name
         if not region:
-            raise BuilderError(
+            raise NoAccountError(
                 "no region is named", hint='set region="eu-central-1" in the Aws(...) of the recipe, or AWS_REGION'
             )
         return str(region)
@@ -52,13 +52,10 @@ class Cloud:
         return Cloud(region, self._clock)
 
     def credentials_expire_at(self) -> float | None:
-        """Seconds since the epoch; None when they do not expire, or renew themselves. BuilderError without any."""
+        """Seconds since the epoch; None when they do not expire, or renew themselves. NoAccountError without any."""
         credentials = self._guarded(_CREDENTIALS, lambda: self._opened().get_credentials())
         if credentials is None:
-            raise BuilderError(
-                "no AWS credentials are found",
-                hint="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with `aws sso login`",
-            )
+            raise _no_credentials()
         expires = getattr(credentials, "_expiry_time", None)
         renewable = type(credentials).__name__ in ("DeferredRefreshableCredentials", "RefreshableCredentials")
         return None if expires is None or renewable else float(expires.timestamp())
@@ -146,6 +143,8 @@ class Cloud:
         except (*unreached, parsers.ResponseParserError) as error:
             # A page of HTML from a proxy cannot be parsed, and says as little about what was done as no answer at all.
             raise LostReplyError(action, type(error).__name__, str(error)) from error
+        except exceptions.NoCredentialsError as error:
+            raise _no_credentials() from error
         except exceptions.BotoCoreError as error:
             raise _unusable(action, error) from error
 
@@ -153,6 +152,13 @@ class Cloud:
 def _busy(error: AwsError) -> bool:
     """Whether AWS itself was the reason; "still in use" has its own waits, where it is known for how long."""
     return error.status >= 500 or "Limit" in error.code or "Thrott" in error.code or "TooMany" in error.code
+
+
+def _no_credentials() -> NoAccountError:
+    return NoAccountError(
+        "no AWS credentials are found",
+        hint="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with `aws sso login`",
+    )
 
 
 def _unusable(action: str, error: Exception) -> BuilderError:
