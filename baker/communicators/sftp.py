@@ -6,6 +6,7 @@ connect again and go on from where it was.
 
 import io
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _CONNECT_SECONDS = 30.0
 _CHUNK_BYTES = 256 * 1024
 _CHUNKS_IN_FLIGHT = 64
 """16 MiB asked for at a time: enough for a long way, and a bound on memory."""
+
+_SENDING_SECONDS = 10.0
+"""Where sending takes longer, answers are taken as they come, at the price of some that are asked for twice."""
 
 _KEY_CLASSES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
@@ -57,8 +61,9 @@ def open_sftp(
             transport.set_keepalive(KEEPALIVE_SECONDS)
             channel = transport.open_session(timeout=_CONNECT_SECONDS)
             channel.invoke_subsystem("sftp")
-            client = paramiko.SFTPClient(_QuietChannel(channel))  # type: ignore[arg-type]  # it asks for no more
-        yield ParamikoReader(client, channel, place)
+            ahead = _ReadingAhead(channel)
+            client = paramiko.SFTPClient(ahead)  # type: ignore[arg-type]  # it asks for no more
+        yield ParamikoReader(client, channel, ahead, place)
     finally:
         transport.close()
 
@@ -76,32 +81,53 @@ class _Place:
         return f"{self.host}:{self.port}"
 
 
-class _QuietChannel:
-    """A channel that takes what it cannot send: the dead connection is noticed by who reads the answer.
+class _ReadingAhead:
+    """A channel for paramiko's reading ahead, whose requests a thread of its own sends.
 
-    paramiko sends requests for reading ahead in a thread of its own, where an exception ends up as a traceback on
-    the terminal.
+    Answers wait until all requests of a window are sent: paramiko takes a window for answered when nothing that was
+    sent is still open, and then asks for the rest of it a second time, one request after the other (seen with 5.1.0).
+
+    What cannot be sent is taken all the same: the dead connection is noticed by who reads the answer, and an exception
+    in paramiko's thread ends up as a traceback on the terminal.
     """
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
-        self.recv = channel.recv
+        self._unsent = 0
+        self._changed = threading.Condition()
         self.close = channel.close
         self.get_name = channel.get_name
+
+    def announce(self, requests: int) -> None:
+        """So many requests are going to be sent, before the next answer is wanted."""
+        with self._changed:
+            self._unsent = requests
 
     def send(self, data: bytes) -> int:
         try:
             return self._channel.send(data)
         except FOREIGN_ERRORS:
             return len(data)
+        finally:
+            with self._changed:
+                self._unsent -= 1
+                self._changed.notify_all()
+
+    def recv(self, size: int) -> bytes:
+        with self._changed:
+            self._changed.wait_for(lambda: self._unsent <= 0, timeout=_SENDING_SECONDS)
+        return self._channel.recv(size)
 
 
 class ParamikoReader:
     """A `baker.ports.SftpReader`. FetchError when the source does not exist."""
 
-    def __init__(self, client: paramiko.SFTPClient, channel: paramiko.Channel, place: _Place) -> None:
+    def __init__(
+        self, client: paramiko.SFTPClient, channel: paramiko.Channel, ahead: _ReadingAhead, place: _Place
+    ) -> None:
         self._client = client
         self._channel = channel
+        self._ahead = ahead
         self._place = place
         root = PurePosixPath(place.path)
         with self._failures(str(root)):
@@ -124,6 +150,7 @@ class ParamikoReader:
             while offset < size:
                 starts = range(offset, size, _CHUNK_BYTES)[:_CHUNKS_IN_FLIGHT]
                 window = [(start, min(_CHUNK_BYTES, size - start)) for start in starts]
+                self._ahead.announce(sum(-(-wanted // file.MAX_REQUEST_SIZE) for _, wanted in window))
                 for (_, wanted), chunk in zip(window, file.readv(window), strict=True):
                     if len(chunk) != wanted:
                         raise FetchError(f"{path} became shorter while it was read")

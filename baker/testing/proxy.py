@@ -15,6 +15,7 @@ class Proxy:
 
     Each byte arrives `delay_seconds` after it was sent, in both directions. `cut_after` are numbers of bytes from the
     target after which a connection is ended: the first for the first connection, and so on; later ones live.
+    `received` counts what came from the target, in bytes, over all connections.
     """
 
     def __init__(self, target_port: int, *, delay_seconds: float = 0, cut_after: tuple[int, ...] = ()) -> None:
@@ -25,6 +26,7 @@ class Proxy:
         self._sockets: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
+        self.received = 0
         self._silent = False
 
     def __enter__(self) -> "Proxy":
@@ -60,10 +62,12 @@ class Proxy:
             for connection in (client, target):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets.append(connection)
-            self._forward(client, target, None)
-            self._forward(target, client, self._cuts.pop(0) if self._cuts else None)
+            self._forward(client, target)
+            self._forward(target, client, cut_after=self._cuts.pop(0) if self._cuts else None, count=True)
 
-    def _forward(self, source: socket.socket, sink: socket.socket, cut_after: int | None) -> None:
+    def _forward(
+        self, source: socket.socket, sink: socket.socket, *, cut_after: int | None = None, count: bool = False
+    ) -> None:
         """Two threads: one that reads at once, and one that writes late."""
         waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
 
@@ -75,6 +79,7 @@ class Proxy:
                     data = source.recv(_CHUNK_BYTES)
                 except OSError:
                     data = b""
+                self.received += len(data) if count else 0
                 if left is not None:
                     left -= len(data)
                     if left <= 0:

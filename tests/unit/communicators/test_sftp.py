@@ -1,8 +1,10 @@
 """Reading an sftp server: what is there, and a clear word for each refusal."""
 
 import socket
+import time
 from dataclasses import replace
 
+import paramiko
 import pytest
 
 from baker.communicators.sftp import open_sftp
@@ -52,13 +54,28 @@ def test_many_requests_are_in_flight(server, key, shared_remote, shared_sandbox)
     shared_remote.run("head -c 16777216 /dev/zero >/srv/sftp-big", sudo=True)
     with Proxy(shared_sandbox.address.port, delay_seconds=0.1) as proxy:
         source = replace(server, url=f"sftp://127.0.0.1:{proxy.port}/srv/sftp-big")
-        import time
-
         with opened(source, private_key=key) as reader:
             started = time.monotonic()
             assert sum(len(chunk) for chunk in reader.read(reader.files()[0][0])) == 16 << 20
             round_trips = (time.monotonic() - started) / 0.2
     assert round_trips < 100  # of 512 requests
+
+
+def test_nothing_is_read_twice(server, key, shared_remote, shared_sandbox, monkeypatch):
+    """Also where answers overtake the requests that are still being sent."""
+    shared_remote.run("head -c 16777216 /dev/zero >/srv/sftp-big", sudo=True)
+    send = paramiko.Channel.send
+
+    def send_slowly(channel, data):
+        time.sleep(0.002)
+        return send(channel, data)
+
+    monkeypatch.setattr(paramiko.Channel, "send", send_slowly)
+    with Proxy(shared_sandbox.address.port) as proxy:
+        source = replace(server, url=f"sftp://127.0.0.1:{proxy.port}/srv/sftp-big")
+        with opened(source, private_key=key) as reader:
+            assert sum(len(chunk) for chunk in reader.read("sftp-big")) == 16 << 20
+    assert proxy.received < 17 << 20
 
 
 def test_a_password_works_and_a_wrong_one_is_a_refusal(sandbox, remote):
