@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from baker.artifact import Artifact
 from baker.builders.aws import instances, requests, tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explaining
-from baker.builders.aws.images import artifact_of, delete_image, images_of_run, snapshots_of
+from baker.builders.aws.images import artifact_of, delete_image, images_of_run, require_imdsv2, snapshots_of
 from baker.builders.aws.instances import Seen
 from baker.builders.aws.waiting import poll
 from baker.cleanup import CleanupStack
@@ -65,9 +66,9 @@ class Captor:
             image_id = self._create(machine, name, mine)
             image = self._available(image_id)
             self._deprecate(image_id)
-            self._make_lasting(image)
+            lasting = self._made_lasting(image)
             cleanup.keep()
-        return artifact_of(image, self._cloud.region)
+        return artifact_of(lasting, self._cloud.region)
 
     def _refuse_name(self, name: str) -> None:
         with explaining("looking for an image of this name"):
@@ -171,19 +172,17 @@ class Captor:
         days = self._capturing.deprecate_after_days
         if days is None:
             return
-        from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
         at = datetime.fromtimestamp(self._clock.now(), UTC) + timedelta(days=days)
         with explaining("setting the image's deprecation date"):
-            self._cloud.ask(
-                "enable_image_deprecation", ImageId=image_id, DeprecateAt=at.replace(second=0, microsecond=0)
-            )
+            self._cloud.ask("enable_image_deprecation", **requests.deprecate_image(image_id, at))
 
-    def _make_lasting(self, image: Mapping[str, Any]) -> None:
-        """Take off the tag that calls it temporary: from now on it is nobody's leftover."""
+    def _made_lasting(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """As safe as the machine was, and without the tag that calls it temporary: it is nobody's leftover now."""
         with explaining("finishing the image"):
+            require_imdsv2(image, self._cloud)
             resources = [image["ImageId"], *snapshots_of(image)]
             self._cloud.ask("delete_tags", Resources=resources, Tags=[{"Key": tags.EXPIRES}])
+        return {**image, "Tags": [tag for tag in image.get("Tags", ()) if tag["Key"] != tags.EXPIRES]}
 
     def _mine(self) -> Iterator[dict[str, Any]]:
         return images_of_run(self._cloud, self._capturing.run.run_id)

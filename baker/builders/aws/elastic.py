@@ -25,7 +25,7 @@ def borrow(allocation: str, instance: str, cloud: Cloud, cleanup: CleanupStack) 
             "address association", allocation, cloud.region,
             undo=lambda: _let_go(allocation, instance, cloud), remove_hint=hint,
         )  # fmt: skip
-        cloud.ask("associate_address", AllocationId=allocation, InstanceId=instance, AllowReassociation=False)
+        cloud.ask("associate_address", **requests.associate_address(allocation, instance, take=False))
     return str(described["PublicIp"])
 
 
@@ -39,7 +39,8 @@ def allocate(mine: Tags, instance: str, cloud: Cloud, cleanup: CleanupStack) -> 
             remove_hint=f"aws ec2 release-address --allocation-id <that tagged {name}> --region {cloud.region}",
         )  # fmt: skip
         allocated = _of_name(name, cloud) or [cloud.ask("allocate_address", **requests.allocate_address(mine))]
-        cloud.ask("associate_address", AllocationId=allocated[0]["AllocationId"], InstanceId=instance)
+        allocation = str(allocated[0]["AllocationId"])
+        cloud.ask("associate_address", **requests.associate_address(allocation, instance, take=True))
     return str(allocated[0]["PublicIp"])
 
 

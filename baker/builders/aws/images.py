@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from baker.artifact import Artifact
-from baker.builders.aws import tags
+from baker.builders.aws import requests, tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explaining
 from baker.errors import BuilderError
@@ -105,6 +105,12 @@ def set_labels(image_id: str, labels: Mapping[str, str], cloud: Cloud) -> None:
         cloud.ask(
             "create_tags", Resources=[image_id, *snapshots_of(image)], Tags=tags.tag_list(tags.label_tags(labels))
         )
+
+
+def require_imdsv2(image: Mapping[str, Any], cloud: Cloud) -> None:
+    """Have machines from the image take IMDSv2 alone, as the one did that it was made of. AwsError when refused."""
+    if image.get("ImdsSupport") != "v2.0":
+        cloud.ask("modify_image_attribute", **requests.require_imdsv2(image["ImageId"]))
 
 
 def delete_image(cloud: Cloud, image: Mapping[str, Any]) -> None:

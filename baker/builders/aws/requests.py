@@ -3,16 +3,16 @@
 Approved as files in tests/builders/aws/golden. Every resource is tagged in the call that makes it.
 """
 
-import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from baker.builders.aws import tags
 from baker.builders.aws.spec import Aws, Volume
 from baker.builders.aws.tags import Tags
+from baker.errors import RecipeError
 from baker.recipe import Disk
 
 SSH_PORT = 22
@@ -25,6 +25,8 @@ _FIRST_DATA_DEVICE = ord("f")
 MOST_DISKS = ord("p") - _FIRST_DATA_DEVICE + 1
 
 Payload = dict[str, Any]
+Permission = Literal["UserId", "OrganizationArn", "OrganizationalUnitArn", "Group"]
+"""Whom a launch permission can name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,11 @@ def authorize_ssh(group: str, networks: tuple[str, ...], mine: Tags) -> Payload:
 
 def allocate_address(mine: Tags) -> Payload:
     return {"Domain": "vpc", "TagSpecifications": tags.specification(("elastic-ip",), mine)}
+
+
+def associate_address(allocation: str, instance: str, *, take: bool) -> Payload:
+    """`take` False is refused when the address is with another machine by now."""
+    return {"AllocationId": allocation, "InstanceId": instance, "AllowReassociation": take}
 
 
 def client_token(run_id: str, role: str, placement: Placement, attempt: int) -> str:
@@ -148,10 +155,15 @@ def root_mapping(image: SourceImage, spec: Aws) -> Payload:
 
 
 def data_mappings(image: SourceImage, disks: tuple[Disk, ...], volume: Volume) -> tuple[Payload, ...]:
-    """One EBS volume for each disk, on the devices that the image leaves free; those that it brings are not wanted."""
+    """One EBS volume for each disk, on the devices that the image leaves free; those that it brings are not wanted.
+
+    RecipeError when there are more disks than free devices.
+    """
     taken = {image.root_device, *image.other_devices}
     free = (f"/dev/sd{chr(letter)}" for letter in range(_FIRST_DATA_DEVICE, ord("p") + 1))
     names = [name for name in free if name not in taken]
+    if len(disks) > len(names):
+        raise RecipeError(f"the source image leaves {len(names)} devices free, and the recipe has {len(disks)} disks")
     wanted = tuple(
         {"DeviceName": name, "Ebs": {"VolumeSize": disk.size_gib, **_ebs(volume)}}
         for disk, name in zip(disks, names, strict=False)
@@ -171,14 +183,43 @@ def create_image(instance: str, name: str, *, description: str, reboot: bool, mi
     }
 
 
-def launch_permission(targets: Mapping[str, tuple[str, ...]]) -> list[Payload]:
-    """What `LaunchPermission={"Add": ...}` takes; keys: UserId, OrganizationArn, OrganizationalUnitArn, Group."""
-    return [{key: value} for key, values in targets.items() for value in values]
+def require_imdsv2(image: str) -> Payload:
+    """Machines from the image take IMDSv2 alone, unless who starts one says otherwise; this cannot be undone.
+
+    CreateImage has no parameter for it, as it has none for ENA and boot mode; those it takes from the instance:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-IMDS-new-instances.html
+    """
+    return {"ImageId": image, "ImdsSupport": {"Value": "v2.0"}}
 
 
-def encoded_user_data(text: str) -> str:
-    """As ModifyInstanceAttribute takes it; RunInstances encodes by itself."""
-    return base64.b64encode(text.encode()).decode()
+def deprecate_image(image: str, at: datetime) -> Payload:
+    """EC2 wants whole minutes."""
+    return {"ImageId": image, "DeprecateAt": at.replace(second=0, microsecond=0)}
+
+
+def permit_launch(image: str, permission: Permission, target: str) -> Payload:
+    return {"ImageId": image, "LaunchPermission": {"Add": [{permission: target}]}}
+
+
+def permit_volumes(snapshot: str, permission: Permission, target: str) -> Payload:
+    """Have an account, or everybody, make volumes of a snapshot, and so copy it; organisations cannot be named."""
+    return {
+        "SnapshotId": snapshot,
+        "Attribute": "createVolumePermission",
+        "OperationType": "add",
+        {"UserId": "UserIds", "Group": "GroupNames"}[permission]: [target],
+    }
+
+
+def copy_image(image: str, name: str, *, source: str, target: str, mine: Tags) -> Payload:
+    """Asked in the region `target`; a second one with the same token makes no second copy."""
+    return {
+        "Name": name,
+        "SourceImageId": image,
+        "SourceRegion": source,
+        "ClientToken": f"{image}-{target}"[:64],
+        "TagSpecifications": tags.specification(("image", "snapshot"), mine),
+    }
 
 
 def _ebs(volume: Volume) -> Payload:

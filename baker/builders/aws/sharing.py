@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
 
 from baker.artifact import Artifact, ShareResult
 from baker.builders.aws import requests, tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explain
-from baker.builders.aws.images import delete_image, describe, snapshots_of
+from baker.builders.aws.images import delete_image, describe, require_imdsv2, snapshots_of
+from baker.builders.aws.requests import Permission
 from baker.builders.aws.waiting import poll
 from baker.errors import BakeError, BuilderError
 from baker.events import Emit, Progress
@@ -26,7 +26,6 @@ _ORGANISATION = re.compile(r"arn:[a-z0-9-]+:organizations::\d{12}:organization/o
 _UNIT = re.compile(r"arn:[a-z0-9-]+:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}")
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d")
 
-Permission = Literal["UserId", "OrganizationArn", "OrganizationalUnitArn", "Group"]
 EVERYBODY = "all"
 
 
@@ -86,18 +85,13 @@ def _result(target: str, share: Callable[..., str], *given: str) -> ShareResult:
 def _permit(image_id: str, target: str, copyable: bool, cloud: Cloud) -> str:
     """Permit one target to launch the image; then look whether it is so."""
     permission: Permission = "Group" if target == EVERYBODY else permission_of(target) or "UserId"
-    add = requests.launch_permission({permission: (target,)})
-    cloud.ask("modify_image_attribute", ImageId=image_id, LaunchPermission={"Add": add})
+    cloud.ask("modify_image_attribute", **requests.permit_launch(image_id, permission, target))
     granted = cloud.ask("describe_image_attribute", ImageId=image_id, Attribute="launchPermission")["LaunchPermissions"]
     if not any(entry.get(permission) == target for entry in granted):
         raise BuilderError("EC2 accepted the permission, and does not show it")
     if copyable and permission in ("UserId", "Group"):
-        key = "UserIds" if permission == "UserId" else "GroupNames"
         for snapshot in snapshots_of(describe(image_id, cloud)):
-            cloud.ask(
-                "modify_snapshot_attribute",
-                SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", **{key: [target]},
-            )  # fmt: skip
+            cloud.ask("modify_snapshot_attribute", **requests.permit_volumes(snapshot, permission, target))
     return f"may launch {image_id} in {cloud.region}"
 
 
@@ -106,14 +100,8 @@ def _copy(
 ) -> str:
     """Copy to a region, wait for the copy, and share it as the original is. A copy that fails is removed."""
     there = cloud.in_region(region)
-    labels = tags.label_tags(artifact.labels)
-    body: dict[str, Any] = {
-        "Name": artifact.name,
-        "SourceImageId": artifact.id,
-        "SourceRegion": artifact.location,
-        "ClientToken": f"{artifact.id}-{region}"[:64],
-        "TagSpecifications": tags.specification(("image", "snapshot"), {"Name": artifact.name, **labels}),
-    }
+    mine = _lasting_tags(artifact, cloud)
+    body = requests.copy_image(artifact.id, artifact.name, source=artifact.location, target=region, mine=mine)
     copied = _existing(artifact.name, there) or str(there.ask("copy_image", **body)["ImageId"])
 
     def probe() -> bool | None:
@@ -130,6 +118,7 @@ def _copy(
         if state != "available":
             delete_image(there, images[0])
             raise BuilderError(f"the copy failed: {(images[0].get('StateReason') or {}).get('Message', state)}")
+        require_imdsv2(images[0], there)
         return True
 
     if poll(probe, timeout=COPY_SECONDS, clock=clock) is None:
@@ -139,6 +128,12 @@ def _copy(
     for target in wanted:
         _permit(copied, target, copyable, there)
     return f"copied to {region} as {copied}"
+
+
+def _lasting_tags(artifact: Artifact, cloud: Cloud) -> dict[str, str]:
+    """The user's tags and ours, without the one that would make a copy a leftover of its bake."""
+    marks = tags.from_tag_list(describe(artifact.id, cloud).get("Tags"))
+    return {key: value for key, value in (marks | tags.label_tags(artifact.labels)).items() if key != tags.EXPIRES}
 
 
 def _existing(name: str, cloud: Cloud) -> str | None:
