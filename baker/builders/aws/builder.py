@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from baker.artifact import Artifact, Leftover, ShareResult
+from baker.builders.admission import admitted_networks
 from baker.builders.aws import images, leftovers, network, preflight, requests, sharing
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.capture import Captor, Capturing
@@ -20,7 +21,7 @@ from baker.builders.aws.requests import SourceImage
 from baker.builders.aws.source import find_source, known_login_user
 from baker.builders.aws.spec import Aws
 from baker.builders.aws.tags import resource_name, run_tags
-from baker.builders.aws.user_data import user_data
+from baker.builders.user_data import user_data
 from baker.cleanup import CleanupStack
 from baker.clock import SystemClock
 from baker.errors import LaunchError
@@ -187,7 +188,7 @@ class AwsBuilder:
             mappings=wanted.mappings,
             user_data=user_data(host_key, host_name=name, expires=run.expires),
             public_key=user_key.public,
-            networks=network.admitted_networks(spec),
+            networks=admitted_networks(spec.admit, spec.caller_service),
             vpc=str(found[0]["VpcId"]),
             placements=tuple(network.placements(spec, found)),
         )

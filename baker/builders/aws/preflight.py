@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from baker.builders.admission import admit_problem
 from baker.builders.aws import requests, tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explain, explaining
-from baker.builders.aws.network import Subnet, admit_problem
+from baker.builders.aws.network import Subnet
 from baker.builders.aws.requests import MOST_DISKS, SourceImage
 from baker.builders.aws.source import login_user, source_problem
 from baker.builders.aws.spec import Aws, ElasticIp, Volume

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-CALLER = "the caller"
-ANYWHERE = "the whole world"
+from baker.builders.admission import CALLER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

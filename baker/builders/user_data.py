@@ -1,4 +1,4 @@
-"""What cloud-init does on a machine in EC2 before anybody can log in: the host key, and the dead-man switch.
+"""What cloud-init does on a machine in a cloud before anybody can log in: the host key, and the dead-man switch.
 
 The host key is ours, so that SSH is pinned from the first packet. It can be read on the machine itself through the
 metadata service; the machine is temporary, and so is the key.

@@ -1,0 +1,39 @@
+"""Names and tags: what is written is read back, and nothing that is not ours is taken for ours."""
+
+from pathlib import Path
+
+from baker.builders import tags
+from baker.ports import RunInfo
+
+RUN = RunInfo(
+    run_id="20260102t030405-1a2b",
+    recipe="waves",
+    fingerprint="0" * 64,
+    image_name="waves-20260102t030405-00000000",
+    owner="ada@tides <ada>",
+    started=1767323045.0,
+    expires=1767339245.0,
+    run_dir=Path("/nowhere"),
+)
+
+
+def test_a_run_is_read_back_from_its_tags_and_its_names() -> None:
+    written = tags.run_tags(RUN, "bake")
+    assert tags.run_of(written) == RUN.run_id
+    assert tags.expiry(written) == RUN.expires
+    assert {tags.run_of_name(tags.resource_name(RUN, role)) for role in ("bake", "image")} == {RUN.run_id}
+
+
+def test_a_value_holds_only_what_every_cloud_takes() -> None:
+    assert tags.run_tags(RUN, "bake")[tags.OWNER] == "ada@tides _ada_"
+    assert len(tags.label_tags({"packages": "x" * 1000})["bake:packages"]) == 256
+
+
+def test_labels_are_read_back_and_other_peoples_tags_are_not_labels() -> None:
+    assert tags.labels_of({**tags.label_tags({"verified": "abc"}), "team": "ocean"}) == {"verified": "abc"}
+
+
+def test_what_is_not_ours_is_nobodys() -> None:
+    assert tags.run_of({tags.RUN: "yesterday"}) is None
+    assert tags.expiry({tags.EXPIRES: "soon"}) is None
+    assert tags.run_of_name("bake-bread") is None
