@@ -17,6 +17,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from baker.builders.admission import admitted_networks
 from baker.builders.aws import images, network, requests, tags
 from baker.builders.aws.builder import AwsBuilder
 from baker.builders.aws.calls import Cloud
@@ -24,7 +25,7 @@ from baker.builders.aws.requests import Payload, SourceImage
 from baker.builders.aws.sharing import permission_of
 from baker.builders.aws.source import find_source
 from baker.builders.aws.spec import Aws, ElasticIp, Volume
-from baker.builders.aws.user_data import user_data
+from baker.builders.user_data import user_data
 from baker.errors import RecipeError
 from baker.ports import KeyPair, RunInfo
 from baker.recipe import Disk, Share
@@ -117,7 +118,7 @@ def asked(case: Case) -> list[Asked]:
 
 def launch(case: Case) -> Iterator[tuple[str, Payload]]:
     spec, mine = case.spec, {**case.spec.tags, **tags.run_tags(RUN, "bake")}
-    networks = (case.caller,) if spec.admit == "the caller" else network.admitted_networks(spec)
+    networks = (case.caller,) if spec.admit == "the caller" else admitted_networks(spec.admit, spec.caller_service)
     yield "ImportKeyPair", requests.import_key_pair(mine["Name"], KEY.public, mine)
     yield "CreateSecurityGroup", requests.create_security_group(mine["Name"], "vpc-00000000000000001", mine)
     yield "AuthorizeSecurityGroupIngress", requests.authorize_ssh(GROUP, networks, mine)
