@@ -27,7 +27,7 @@ def retire(builder: Builder[Any], newest: Artifact, keep: int | None, emit: Emit
     if keep is None:
         return
     try:
-        images = superseded(builder.images(None), newest, keep)
+        images = superseded(builder.images(newest.location), newest, keep)
     except BakeError as error:
         emit(Notice(level="warning", text=f"older images were not looked for: {error.summary}"))
         return

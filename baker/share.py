@@ -32,9 +32,16 @@ def share_image(
             f"image {artifact.name} could not be shared with {len(failed)} of {len(results)} targets",
             details=[(result.target, result.message) for result in failed],
             hint=f"when that is mended: bake share {artifact.name} "
-            + " ".join(f"--with {result.target}" for result in failed),
+            + " ".join(_option(result.target, share) for result in failed),
         )
     return results
+
+
+def _option(target: str, share: Share) -> str:
+    """How a target is asked for on the command line."""
+    if target in share.targets:
+        return f"--with {target}"
+    return f"--region {target}" if target in share.regions else "--yes-public"
 
 
 def refuse_share(builder: Builder[Any], share: Share) -> None:

@@ -73,8 +73,9 @@ def label_tags(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def labels_of(tags: Tags) -> dict[str, str]:
-    """The labels that `label_tags` wrote."""
-    return {name.removeprefix("bake:"): value for name, value in tags.items() if name.startswith("bake:")}
+    """The labels that `label_tags` wrote: all of ours but the instant that only temporary things have."""
+    ours = {name: value for name, value in tags.items() if name.startswith("bake:") and name != EXPIRES}
+    return {name.removeprefix("bake:"): value for name, value in ours.items()}
 
 
 def _fit(value: str) -> str:

@@ -90,11 +90,11 @@ def artifact_of(image: Mapping[str, Any], region: str) -> Artifact:
 
 def content_of(image: Mapping[str, Any]) -> str:
     """What the image is made of: neither an image nor a snapshot can be changed in EC2, only replaced by another."""
-    return "+".join([image["ImageId"], *sorted(snapshots_of(image))])
+    return "+".join([image["ImageId"], *snapshots_of(image)])
 
 
 def snapshots_of(image: Mapping[str, Any]) -> list[str]:
-    """The ids of its snapshots."""
+    """The ids of its snapshots, in the order of their devices' names, whatever the order of EC2's answer."""
     return [ebs["SnapshotId"] for ebs in _volumes(image) if ebs.get("SnapshotId")]
 
 
@@ -130,4 +130,5 @@ def _gone(cloud: Cloud, action: str, **parameters: Any) -> None:
 
 
 def _volumes(image: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    return (mapping["Ebs"] for mapping in image.get("BlockDeviceMappings", ()) if "Ebs" in mapping)
+    mappings = sorted(image.get("BlockDeviceMappings", ()), key=lambda mapping: str(mapping.get("DeviceName")))
+    return (mapping["Ebs"] for mapping in mappings if "Ebs" in mapping)

@@ -211,13 +211,13 @@ def permit_volumes(snapshot: str, permission: Permission, target: str) -> Payloa
     }
 
 
-def copy_image(image: str, name: str, *, source: str, target: str, mine: Tags) -> Payload:
-    """Asked in the region `target`; a second one with the same token makes no second copy."""
+def copy_image(image: str, name: str, *, source: str, token: str, mine: Tags) -> Payload:
+    """Asked in the region where the copy shall be; a second one with the same token makes no second copy."""
     return {
         "Name": name,
         "SourceImageId": image,
         "SourceRegion": source,
-        "ClientToken": f"{image}-{target}"[:64],
+        "ClientToken": token[:64],
         "TagSpecifications": tags.specification(("image", "snapshot"), mine),
     }
 

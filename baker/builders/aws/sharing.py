@@ -3,23 +3,24 @@
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from threading import Event
 
 from baker.artifact import Artifact, ShareResult
-from baker.builders.aws import requests, tags
+from baker.builders.aws import requests
 from baker.builders.aws.calls import Cloud
-from baker.builders.aws.errors import Answer, AwsError, explain
-from baker.builders.aws.images import delete_image, describe, require_imdsv2, snapshots_of
+from baker.builders.aws.copying import Copier
+from baker.builders.aws.errors import AwsError, explain
+from baker.builders.aws.images import describe, snapshots_of
 from baker.builders.aws.requests import Permission
-from baker.builders.aws.waiting import poll
 from baker.errors import BakeError, BuilderError
-from baker.events import Emit, Progress
+from baker.events import Emit
 from baker.ports import Clock, Problem
 from baker.recipe import Share
 
-COPIES_AT_ONCE = 5
-"""EC2 takes about this many into one region at a time; more are refused, not queued."""
-
-COPY_SECONDS = 3 * 3600.0
+COPIES_AT_ONCE = 8
+"""So many regions are copied to at a time; the others wait their turn."""
 
 _ACCOUNT = re.compile(r"\d{12}")
 _ORGANISATION = re.compile(r"arn:[a-z0-9-]+:organizations::\d{12}:organization/o-[a-z0-9]{10,32}")
@@ -55,31 +56,43 @@ def share_image(artifact: Artifact, share: Share, cloud: Cloud, *, clock: Clock,
     """Share in the image's own region, then copy it to the others and share it there, too. A result for each target."""
     wanted = [*share.targets, *([EVERYBODY] if share.public else [])]
     results = [_result(target, lambda: _permit(artifact.id, target, share.copyable, cloud)) for target in wanted]  # noqa: B023
-    with ThreadPoolExecutor(max_workers=COPIES_AT_ONCE) as queue:
+    regions = [region for region in dict.fromkeys(share.regions) if region != artifact.location]
+    if not regions:
+        return tuple(results)
+    source = describe(artifact.id, cloud)
+    with _waiting_together() as (queue, stop):
+        copier = Copier(artifact=artifact, source=source, clock=clock, emit=emit, stop=stop)
         copies = [
-            queue.submit(
-                _result,
-                region,
-                lambda there: _copy(
-                    artifact, there, wanted, copyable=share.copyable, cloud=cloud, clock=clock, emit=emit
-                ),
-                region,
-            )
-            for region in share.regions
-            if region != artifact.location
+            queue.submit(_result, region, partial(_copy, copier, cloud.in_region(region), wanted, share.copyable))
+            for region in regions
         ]
-    return (*results, *(copy.result() for copy in copies))
+        results += [copy.result() for copy in copies]
+    return tuple(results)
 
 
-def _result(target: str, share: Callable[..., str], *given: str) -> ShareResult:
+@contextmanager
+def _waiting_together() -> Iterator[tuple[ThreadPoolExecutor, Event]]:
+    """Threads for so many copies at a time; a signal does not have to wait for hours until they are whole."""
+    stop, queue = Event(), ThreadPoolExecutor(max_workers=COPIES_AT_ONCE)
     try:
-        return ShareResult(target=target, ok=True, message=share(*given))
+        yield queue, stop
+    finally:
+        stop.set()
+        queue.shutdown(cancel_futures=True)
+
+
+def _result(target: str, share: Callable[[], str]) -> ShareResult:
+    try:
+        return ShareResult(target=target, ok=True, message=share())
     except AwsError as error:
-        reason = explain(error, f"sharing with {target}")
+        return ShareResult(target=target, ok=False, message=_said(explain(error, f"sharing with {target}")))
     except BakeError as error:
-        reason = error
-    said = "; ".join(text for label, text in reason.details if label == "AWS says")
-    return ShareResult(target=target, ok=False, message=f"{reason.summary}: {said}" if said else reason.summary)
+        return ShareResult(target=target, ok=False, message=_said(error))
+
+
+def _said(reason: BakeError) -> str:
+    words = "; ".join(text for label, text in reason.details if label == "AWS says")
+    return f"{reason.summary}: {words}" if words else reason.summary
 
 
 def _permit(image_id: str, target: str, copyable: bool, cloud: Cloud) -> str:
@@ -95,54 +108,12 @@ def _permit(image_id: str, target: str, copyable: bool, cloud: Cloud) -> str:
     return f"may launch {image_id} in {cloud.region}"
 
 
-def _copy(
-    artifact: Artifact, region: str, wanted: list[str], *, copyable: bool, cloud: Cloud, clock: Clock, emit: Emit
-) -> str:
-    """Copy to a region, wait for the copy, and share it as the original is. A copy that fails is removed."""
-    there = cloud.in_region(region)
-    mine = _lasting_tags(artifact, cloud)
-    body = requests.copy_image(artifact.id, artifact.name, source=artifact.location, target=region, mine=mine)
-    copied = _existing(artifact.name, there) or str(there.ask("copy_image", **body)["ImageId"])
-
-    def probe() -> bool | None:
-        try:
-            images = there.ask("describe_images", ImageIds=[copied])["Images"]
-        except AwsError as error:
-            if error.code == "InvalidAMIID.NotFound":
-                return None
-            raise
-        state = images[0]["State"] if images else "pending"
-        emit(Progress(what=f"copy to {region}", done=0, total=None, unit="image"))
-        if state == "pending":
-            return None
-        if state != "available":
-            delete_image(there, images[0])
-            raise BuilderError(f"the copy failed: {(images[0].get('StateReason') or {}).get('Message', state)}")
-        require_imdsv2(images[0], there)
-        return True
-
-    if poll(probe, timeout=COPY_SECONDS, clock=clock) is None:
-        raise BuilderError(
-            f"the copy {copied} was not ready after {COPY_SECONDS / 3600:.0f} hours; EC2 still works on it"
-        )
-    for target in wanted:
-        _permit(copied, target, copyable, there)
-    return f"copied to {region} as {copied}"
-
-
-def _lasting_tags(artifact: Artifact, cloud: Cloud) -> dict[str, str]:
-    """The user's tags and ours, without the one that would make a copy a leftover of its bake."""
-    marks = tags.from_tag_list(describe(artifact.id, cloud).get("Tags"))
-    return {key: value for key, value in (marks | tags.label_tags(artifact.labels)).items() if key != tags.EXPIRES}
-
-
-def _existing(name: str, cloud: Cloud) -> str | None:
-    """A copy of this name that is there already: made by an earlier try whose reply was lost."""
-    filters = [{"Name": "name", "Values": [name]}]
-    try:
-        images = cloud.ask("describe_images", Owners=["self"], Filters=filters)["Images"]
-    except AwsError as error:
-        if error.answer is Answer.GONE:
-            return None
-        raise
-    return str(images[0]["ImageId"]) if images else None
+def _copy(copier: Copier, there: Cloud, wanted: list[str], copyable: bool) -> str:
+    """Copy to a region, and share the copy as the original is: launch permissions are not copied."""
+    copied = copier.copy(there)
+    copier.certify(copied, there)
+    results = [_result(target, partial(_permit, copied, target, copyable, there)) for target in wanted]
+    refused = [f"{result.target}: {result.message}" for result in results if not result.ok]
+    if refused:
+        raise BuilderError(f"the copy is {copied}, and could not be shared there with {'; '.join(refused)}")
+    return f"copied to {there.region} as {copied}"

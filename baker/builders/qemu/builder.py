@@ -116,8 +116,8 @@ class QemuBuilder:
             yield self._launched(request, image.source_digest, home, cleanup, emit)
 
     def images(self, location: str | None = None) -> tuple[Artifact, ...]:
-        """The images in a folder (None: in BAKER_HOME), newest last; one that cannot be read has a label `problem`."""
-        return find_images(self.home().images if location is None else Path(location))
+        """The images in a folder (None, "all": in BAKER_HOME), newest last; an unreadable one has a label `problem`."""
+        return find_images(self.home().images if location in (None, "all") else Path(location))
 
     def resolve(self, reference: str) -> Artifact:
         """The image of this name, in this folder, or that the link of this recipe leads to."""

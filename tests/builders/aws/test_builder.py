@@ -415,14 +415,62 @@ def test_nobody_answers(ec2: FakeAws, run: RunInfo, monkeypatch: pytest.MonkeyPa
 def test_an_image_is_shared_target_by_target(ec2: FakeAws, run: RunInfo, told: list[Event]) -> None:
     image = bake(ec2, run, told)
     share = Share(targets=("210987654321", "999999999999"), regions=("us-east-1",), copyable=True)
-    results = BUILDER.share(image, share, upload=None, emit=told.append)  # type: ignore[arg-type]
+    results = share_with(share, image, told)
     assert [(result.target, result.ok) for result in results] == [
         ("210987654321", True),
         ("999999999999", False),
         ("us-east-1", False),  # the copy is there, and could not be shared with one of the two
     ]
-    granted = ec2.client().describe_image_attribute(ImageId=image.id, Attribute="launchPermission")["LaunchPermissions"]
-    assert [entry["UserId"] for entry in granted] == ["210987654321"]
+    (copy,) = BUILDER.images("us-east-1")
+    assert f"the copy is {copy.id}, and could not be shared there with 999999999999: " in results[-1].message
+    for id, region in ((image.id, "eu-central-1"), (copy.id, "us-east-1")):
+        assert granted(ec2, id, region) == ["210987654321"]
+
+
+def share_with(share: Share, image: Artifact, told: list[Event], builder: AwsBuilder = BUILDER) -> Any:
+    return builder.share(image, share, upload=None, emit=told.append)  # type: ignore[arg-type]
+
+
+def granted(ec2: FakeAws, image: str, region: str) -> list[str]:
+    client = ec2.client(region=region)
+    answer = client.describe_image_attribute(ImageId=image, Attribute="launchPermission")
+    return [entry["UserId"] for entry in answer["LaunchPermissions"]]
+
+
+def test_a_copy_is_what_the_original_is_but_verified_as_itself(ec2: FakeAws, run: RunInfo, told: list[Event]) -> None:
+    image = bake(ec2, run, told, tags={"team": "ocean"}, deprecate_after_days=30)
+    image = BUILDER.set_labels(image, {"verified": BUILDER.digest(image)})
+    ec2.settings(copy={"seconds": 0.2, "polls": 3})
+    (result,) = share_with(Share(regions=("us-east-1", "eu-central-1")), image, told)
+    (copy,) = BUILDER.images("us-east-1")
+    assert (result.ok, result.message) == (True, f"copied to us-east-1 as {copy.id}")
+    assert copy.verified == BUILDER.digest(copy) != image.verified
+    assert {**copy.labels, "verified": ""} == {**BUILDER.images(None)[0].labels, "verified": ""}
+    original, copied = (
+        ec2.client(region=it.location).describe_images(ImageIds=[it.id])["Images"][0] for it in (image, copy)
+    )
+    assert original["DeprecationTime"] == copied["DeprecationTime"]
+    assert {"Key": "team", "Value": "ocean"} in copied["Tags"]
+    assert not list(BUILDER.leftovers("all")), "a copy is nobody's leftover"
+    share_with(Share(regions=("us-east-1",)), image, told)
+    assert len(ec2.calls("CopyImage")) == 1, "what is there already is not copied again"
+
+
+def test_copies_queue_and_one_that_fails_loses_no_other(ec2: FakeAws, run: RunInfo, told: list[Event]) -> None:
+    image = bake(ec2, run, told)
+    before = ec2.account()
+    ec2.fault("CopyImage", error="UnauthorizedOperation", times=1 << 30)
+    refused = share_with(Share(regions=("us-east-1", "us-west-2")), image, told)
+    assert [result.ok for result in refused] == [False, False]
+    assert ec2.account() == before
+    ec2.forget_faults()
+    ec2.fault("CopyImage", error="ResourceLimitExceeded", times=4)  # other people's copies are under way
+    ec2.settings(copies_at_once=1)
+    results = share_with(Share(regions=("us-east-1", "ap-east-1", "us-west-2")), image, told)
+    assert [(result.target, result.ok) for result in results] == [
+        ("us-east-1", True), ("ap-east-1", False), ("us-west-2", True),
+    ]  # fmt: skip
+    assert "OptInRequired" in results[1].message
 
 
 def test_a_label_is_written_on_image_and_snapshots(ec2: FakeAws, run: RunInfo, told: list[Event]) -> None:

@@ -160,7 +160,10 @@ def share(case: Case) -> Iterator[tuple[str, Payload]]:
             yield "ModifySnapshotAttribute", requests.permit_volumes(SNAPSHOT, permission, target)
     for region in case.share.regions:
         mine = {"Name": RUN.image_name, "bake:recipe": "reef"}
-        yield "CopyImage", requests.copy_image(IMAGE, RUN.image_name, source="eu-central-1", target=region, mine=mine)
+        yield (
+            "CopyImage",
+            requests.copy_image(IMAGE, RUN.image_name, source="eu-central-1", token=f"{IMAGE}-{region}", mine=mine),
+        )
 
 
 # --- approved
