@@ -90,13 +90,15 @@ class Pause:
 
 def ssh_command(address: Address, *, key: Path, known_hosts: Path) -> str:
     """What a person types to log in with these two files, whatever their own configuration and agent say."""
-    options = (
+    options = [
         f"IdentityFile={_in_configuration(key)}",  # not -i, which does not know %%
         "IdentitiesOnly=yes",
         f"UserKnownHostsFile={_in_configuration(known_hosts)}",
         "GlobalKnownHostsFile=/dev/null",
         "StrictHostKeyChecking=yes",
-    )
+    ]
+    if address.proxy_command:  # a line of shell, in which ssh takes %h and the like for its own
+        options.append("ProxyCommand=" + shlex.join(address.proxy_command).replace("%", "%%"))
     words = ["ssh", "-F", "none"]
     for option in options:
         words += ["-o", option]

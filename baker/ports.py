@@ -23,13 +23,18 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """How to log in: as `user`, with `key`, to a machine that must show `host_key` (a public key line)."""
+    """How to log in: as `user`, with `key`, to a machine that must show `host_key` (a public key line).
+
+    `proxy_command` are the words of a program that carries the connection over its standard input and output; without
+    one it is a TCP connection to `host` and `port`.
+    """
 
     host: str
     port: int
     user: str
     key: KeyPair
     host_key: str
+    proxy_command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

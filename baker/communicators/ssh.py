@@ -1,4 +1,4 @@
-"""SSH by paramiko, over a socket of ours: the only way that the baker talks to a machine.
+"""SSH by paramiko, over a line of ours: the only way that the baker talks to a machine.
 
 No agent, no default keys, no configuration or known_hosts file of the user. The machine must show the host key that
 was made for it, and no other key type is offered; the login is by the key that was made for it.
@@ -17,15 +17,13 @@ import paramiko
 
 from baker.communicators.channel import RunningCommand
 from baker.communicators.errors import FOREIGN_ERRORS, translated
+from baker.communicators.line import Line, line_to
 from baker.communicators.supply import supply_of
-from baker.communicators.transport import KEEPALIVE_SECONDS, dial, new_transport
-from baker.errors import ConnectionLostError, LoginRefusedError, NoAnswerError
+from baker.communicators.transport import KEEPALIVE_SECONDS, new_transport
+from baker.errors import ConnectionLostError, Details, LoginRefusedError, NoAnswerError
 from baker.keys import fingerprint_of
 from baker.ports import Address, Clock, Communicator, OutputSink
 from baker.wait import pauses
-
-_BANNER_SECONDS = 10.0
-"""For one connection. A forwarded port takes connections before there is an sshd, and may never answer those."""
 
 _LOGIN_SECONDS = 60.0
 """For the handshake, and for the login, of one connection: an emulated machine on a busy host needs ten.
@@ -33,6 +31,9 @@ _LOGIN_SECONDS = 60.0
 A machine that goes down in just this moment never answers, and nothing tells: its kernel is gone, and what forwards to
 it (QEMU, a tunnel) keeps the connection.
 """
+
+_LONGEST_PROXY_PAUSE_SECONDS = 5.0
+"""Each try is a login at a bastion, which may take a fast series of them for an attack."""
 
 _POLL_SECONDS = 0.25
 _CHANNEL_SECONDS = 600.0
@@ -48,23 +49,24 @@ class SshConnector:
     def __call__(self, address: Address, *, timeout: float, check_alive: Callable[[], None]) -> Communicator:
         """See `baker.ports.Connector`."""
         deadline = self._clock.monotonic() + timeout
-        last = "nothing was tried"
-        for pause in pauses(0.05, 1.0):
+        last: Details = (("last try", "nothing was tried"),)
+        for pause in pauses(0.05, _LONGEST_PROXY_PAUSE_SECONDS if address.proxy_command else 1.0):
             check_alive()
             remaining = deadline - self._clock.monotonic()
             if remaining <= 0:
                 break
+            line = line_to(address)
             try:
-                with _closed_on_error(_dial(address, min(remaining, _BANNER_SECONDS))) as connection:
-                    self._await_banner(connection, min(remaining, _BANNER_SECONDS), check_alive)
+                with _closed_on_error(line):
+                    seconds = min(remaining, line.greeting_seconds)
+                    connection = _opened(line, seconds)
+                    self._await_banner(connection, seconds, check_alive)
                     seconds = min(self._login_seconds, max(1.0, deadline - self._clock.monotonic()))
-                    return _log_in(address, connection, seconds, check_alive)
+                    return _log_in(address, line, connection, seconds, check_alive)
             except _NotYetError as error:
-                last = str(error)
+                last = (("last try", str(error)), *line.complaint())
             self._clock.sleep(min(pause, max(0.0, deadline - self._clock.monotonic())))
-        raise NoAnswerError(
-            f"the machine did not answer on {_server(address)} within {timeout:g} s", details=(("last try", last),)
-        )
+        raise NoAnswerError(f"the machine did not answer on {_server(address)} within {timeout:g} s", details=last)
 
     def _await_banner(self, connection: socket.socket, seconds: float, check_alive: Callable[[], None]) -> None:
         """Return once the server's first bytes are there, unread."""
@@ -84,10 +86,11 @@ class SshConnector:
 
 
 class SshCommunicator:
-    """A `baker.ports.Communicator` over an authenticated transport."""
+    """A `baker.ports.Communicator` over an authenticated transport, and the line that carries it."""
 
-    def __init__(self, transport: paramiko.Transport, server: str, check_alive: Callable[[], None]) -> None:
+    def __init__(self, transport: paramiko.Transport, line: Line, server: str, check_alive: Callable[[], None]) -> None:
         self._transport = transport
+        self._line = line
         self._check_alive = check_alive
         self._server = server
 
@@ -101,14 +104,18 @@ class SshCommunicator:
     ) -> int:
         """See `baker.ports.Communicator`."""
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        channel = self._start(command, deadline)
-        with channel, contextlib.closing(supply_of(stdin)) as supply:
-            running = RunningCommand(channel, self._server, supply, on_output, self._check_alive)
-            return running.wait(deadline)
+        try:
+            channel = self._start(command, deadline)
+            with channel, contextlib.closing(supply_of(stdin)) as supply:
+                running = RunningCommand(channel, self._server, supply, on_output, self._check_alive)
+                return running.wait(deadline)
+        except ConnectionLostError as error:
+            raise error.with_details(*self._line.complaint()) from None
 
     def close(self) -> None:
         """See `baker.ports.Communicator`."""
         self._transport.close()
+        self._line.close()
 
     def _start(self, command: str, deadline: float) -> paramiko.Channel:
         """Open a channel and start `command` there: the two round trips that a command costs."""
@@ -127,15 +134,15 @@ class _NotYetError(Exception):
     """This try failed; the next one may not."""
 
 
-def _dial(address: Address, seconds: float) -> socket.socket:
+def _opened(line: Line, seconds: float) -> socket.socket:
     try:
-        return dial(address.host, address.port, seconds=seconds)
+        return line.open(seconds=seconds)
     except OSError as error:
         raise _NotYetError(str(error)) from error
 
 
 def _log_in(
-    address: Address, connection: socket.socket, seconds: float, check_alive: Callable[[], None]
+    address: Address, line: Line, connection: socket.socket, seconds: float, check_alive: Callable[[], None]
 ) -> SshCommunicator:
     """_NotYetError when the connection ends or falls silent, as it does while a machine restarts.
 
@@ -150,7 +157,7 @@ def _log_in(
         asked = time.monotonic()
         transport.auth_publickey(address.user, key)
         transport.set_keepalive(KEEPALIVE_SECONDS)
-        return SshCommunicator(transport, _server(address), check_alive)
+        return SshCommunicator(transport, line, _server(address), check_alive)
     except FOREIGN_ERRORS as error:
         refused = isinstance(error, paramiko.AuthenticationException) and transport.is_active()
         silent = time.monotonic() - asked >= seconds  # for which paramiko has the same error
@@ -193,13 +200,14 @@ def _closing_at(channel: paramiko.Channel, deadline: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _closed_on_error(connection: socket.socket) -> Iterator[socket.socket]:
+def _closed_on_error(line: Line) -> Iterator[None]:
     try:
-        yield connection
+        yield
     except BaseException:
-        connection.close()
+        line.close()
         raise
 
 
 def _server(address: Address) -> str:
-    return f"{address.host}:{address.port}"
+    through = f" through {address.proxy_command[0]}" if address.proxy_command else ""
+    return f"{address.host}:{address.port}{through}"

@@ -202,6 +202,14 @@ def test_a_path_may_hold_what_means_something_to_ssh_or_a_shell() -> None:
     assert words[-3:] == ["-p", "2222", "baker@127.0.0.1"]
 
 
+def test_a_proxy_command_is_a_line_of_shell_in_which_nothing_is_ssh_s_own() -> None:
+    address = replace(ADDRESS, proxy_command=("ssh", "-W", "10.0.0.7:22", "100%host", "it's"))
+    words = shlex.split(ssh_command(address, key=Path("/key"), known_hosts=Path("/known_hosts")))
+    (option,) = [word for word in words if word.startswith("ProxyCommand=")]
+    assert option.startswith("ProxyCommand=ssh -W 10.0.0.7:22 100%%host ")
+    assert shlex.split(option.replace("%%", "%"))[-1] == "it's"
+
+
 def test_a_server_on_the_usual_port_goes_by_its_name_alone() -> None:
     assert known_hosts_line(ADDRESS) == "[127.0.0.1]:2222 ssh-ed25519 BBBB host\n"
     assert known_hosts_line(replace(ADDRESS, port=22)) == "127.0.0.1 ssh-ed25519 BBBB host\n"

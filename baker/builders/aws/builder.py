@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from baker.artifact import Artifact, Leftover, ShareResult
-from baker.builders.admission import admitted_networks
 from baker.builders.aws import images, leftovers, network, preflight, requests, sharing
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.capture import Captor, Capturing
@@ -17,6 +16,7 @@ from baker.builders.aws.errors import explaining
 from baker.builders.aws.instances import Seen
 from baker.builders.aws.launch import Launcher, Request
 from baker.builders.aws.machine import AwsMachine, Launched
+from baker.builders.aws.proxy import proxy_command
 from baker.builders.aws.requests import SourceImage
 from baker.builders.aws.source import find_source, known_login_user
 from baker.builders.aws.spec import Aws
@@ -188,7 +188,7 @@ class AwsBuilder:
             mappings=wanted.mappings,
             user_data=user_data(host_key, host_name=name, expires=run.expires),
             public_key=user_key.public,
-            networks=admitted_networks(spec.admit, spec.caller_service),
+            networks=network.admitted(spec),
             vpc=str(found[0]["VpcId"]),
             placements=tuple(network.placements(spec, found)),
         )
@@ -201,6 +201,7 @@ class AwsBuilder:
                 user=wanted.login_user,
                 key=user_key,
                 host_key=host_key.public,
+                proxy_command=proxy_command(spec.proxy_command, _facts(spec, seen, cloud.region)),
             ),
             disks={disk: seen.volumes[device] for disk, device in wanted.devices.items()},
             run_id=run.run_id,
@@ -234,6 +235,11 @@ def _spec_for(artifact: Artifact) -> Aws:
     """Where nobody says on what an image shall run: on what it was baked on."""
     kind = artifact.labels.get(images.INSTANCE_TYPE)
     return Aws(instance_types=(kind,)) if kind else Aws()
+
+
+def _facts(spec: Aws, seen: Seen, region: str) -> dict[str, str]:
+    """What a proxy command may have to know, by the names of its placeholders."""
+    return {"host": _host(spec, seen), "port": str(SSH_PORT), "instance": seen.id, "region": region}
 
 
 def _host(spec: Aws, seen: Seen) -> str:

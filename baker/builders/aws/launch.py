@@ -190,6 +190,8 @@ class Launcher:
         raise BuilderError(f"a security group called {name} exists, and is not this run's")
 
     def _admit(self, group: str) -> None:
+        if not self._request.networks:
+            return
         try:
             self._cloud.ask(
                 "authorize_security_group_ingress",

@@ -3,13 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from baker.builders.admission import admitted_networks
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.requests import Placement
-from baker.builders.aws.spec import Aws
+from baker.builders.aws.spec import NOBODY, Aws
 from baker.errors import BuilderError
 
 Subnet = Mapping[str, Any]
 """A subnet as EC2 describes it."""
+
+
+def admitted(spec: Aws) -> tuple[str, ...]:
+    """Who may reach the machine's SSH, as CIDR; nobody, where a program leads to it from inside."""
+    return () if spec.admit == NOBODY else admitted_networks(spec.admit, spec.caller_service)
 
 
 def subnets(spec: Aws, cloud: Cloud) -> tuple[Subnet, ...]:

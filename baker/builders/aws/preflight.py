@@ -14,9 +14,10 @@ from baker.builders.aws import requests, tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explain, explaining
 from baker.builders.aws.network import Subnet
+from baker.builders.aws.proxy import program_problems, proxy_problem
 from baker.builders.aws.requests import MOST_DISKS, SourceImage
 from baker.builders.aws.source import login_user, source_problem
-from baker.builders.aws.spec import Aws, ElasticIp, Volume
+from baker.builders.aws.spec import NOBODY, Aws, ElasticIp, Volume
 from baker.ports import Clock, Problem
 from baker.recipe import Disk, Share
 
@@ -50,8 +51,12 @@ def spec_problems(spec: Aws) -> Iterator[Problem]:
         yield wrong("subnets", 'must be ids such as "subnet-0123456789abcdef0"')
     if spec.vpc is not None and not _is(spec.vpc, _VPC):
         yield wrong("vpc", 'must be an id such as "vpc-0123456789abcdef0"')
-    if problem := admit_problem(spec.admit):
+    if spec.admit != NOBODY and (problem := admit_problem(spec.admit)):
         yield wrong("admit", problem)
+    if problem := proxy_problem(spec.proxy_command):
+        yield wrong("proxy_command", problem)
+    elif spec.admit == NOBODY and not spec.proxy_command:
+        yield wrong("admit", "leaves no way to the machine, but with a proxy_command such as session manager")
     yield from _address_problems(spec, wrong)
     for field in ("root", "data"):
         if not isinstance(getattr(spec, field), Volume):
@@ -126,6 +131,7 @@ def source_problems(spec: Aws, source: SourceImage, cloud: Cloud, *, has_disks: 
 
 def network_problems(spec: Aws, found: tuple[Subnet, ...], cloud: Cloud) -> Iterator[Problem]:
     """Whether a machine in these subnets could be reached."""
+    yield from program_problems(spec.proxy_command)
     if len({subnet["VpcId"] for subnet in found}) > 1:
         yield Problem(
             summary="the subnets lie in different VPCs", hint="name subnets of one VPC: they share one security group"

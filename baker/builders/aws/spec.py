@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 
 from baker.builders.admission import CALLER
 
+NOBODY = "nobody"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmiFilter:
@@ -56,7 +58,12 @@ class Aws:
     - `subnets`: tried in this order; empty takes those of `vpc`, or of the region's default VPC.
     - `address`: how the baking host reaches the machine: an ephemeral public address, its private one, an elastic one.
     - `admit`: who may reach the machine's SSH: "the caller" (asked from `caller_service`), a network such as
-      "192.0.2.0/24", or, in these words, "the whole world".
+      "192.0.2.0/24", or, in these words, "the whole world" or "nobody".
+    - `proxy_command`: a program that leads to the machine's SSH over its standard input and output, as a line or as a
+      tuple of words; no shell reads it, and it cannot ask anybody for a password. {host}, {port}, {instance} and
+      {region} in it are the machine's. `admit` must then be where *it* comes from: a bastion's private address or
+      network; the network of an EC2 Instance Connect Endpoint; "nobody" for session manager, which is let in from
+      inside. Mostly with address="private".
     - `tags` go on everything that is made.
     - `deprecate_after_days`: when EC2 shall call the image deprecated; None never.
     - `capture_timeout_seconds`: None takes what fits the size of the disks.
@@ -78,6 +85,7 @@ class Aws:
     subnets: tuple[str, ...] = ()
     address: Literal["public", "private"] | ElasticIp = "public"
     admit: str = CALLER
+    proxy_command: str | tuple[str, ...] = ()
     caller_service: str = "https://checkip.amazonaws.com"
     instance_profile: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -367,6 +367,7 @@ def _said(ec2: FakeAws, run: RunInfo, changes: dict[str, Any]) -> list[str]:
         ({"root_gib": 1}, "the source image needs a root volume of"),
         ({"subnets": ("subnet-00000000",)}, "the network does not exist"),
         ({"source": "ami-00000000"}, "no such image"),
+        ({"proxy_command": "no-such-program {host}"}, "there is no program no-such-program"),
     ],
 )
 def test_what_cannot_be_had_is_found_before(ec2: FakeAws, run: RunInfo, changes: dict[str, Any], says: str) -> None:
@@ -515,6 +516,11 @@ def test_a_target_that_cannot_be_meant(share: Share, says: str) -> None:
         ({"root_gib": 0}, "must be a whole number"),
         ({"address": "none"}, "must be"),
         ({"vpc": "main"}, "must be an id"),
+        ({"admit": "nobody"}, "leaves no way to the machine"),
+        ({"proxy_command": ["ssh"]}, "or a tuple of its words"),
+        ({"proxy_command": "ssh 'bastion"}, "cannot be taken apart into words: No closing quotation"),
+        ({"proxy_command": " "}, "has no words"),
+        ({"proxy_command": "ssh -W {hots}:{port} bastion"}, "has a placeholder {hots}; there are {host}, {port}"),
     ],
 )
 def test_what_is_wrong_with_a_spec(changes: dict[str, Any], says: str) -> None:

@@ -17,7 +17,6 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from baker.builders.admission import admitted_networks
 from baker.builders.aws import images, network, requests, tags
 from baker.builders.aws.builder import AwsBuilder
 from baker.builders.aws.calls import Cloud
@@ -70,6 +69,9 @@ CASES = {
     "spot-preferred": Case(spec=Aws(spot="prefer")),
     "spot-only": Case(spec=Aws(spot="only")),
     "private": Case(spec=Aws(address="private", admit="10.0.0.0/16")),
+    "behind-session-manager": Case(
+        spec=Aws(address="private", admit="nobody", instance_profile="managed", proxy_command="aws ssm {instance}")
+    ),
     "elastic-ip": Case(spec=Aws(address=ElasticIp())),
     "elastic-ip-of-the-user": Case(spec=Aws(address=ElasticIp(allocation_id="eipalloc-00000000000000001"))),
     "disks": Case(disks=(*DATA, Disk(name="scratch", size_gib=100))),
@@ -118,10 +120,11 @@ def asked(case: Case) -> list[Asked]:
 
 def launch(case: Case) -> Iterator[tuple[str, Payload]]:
     spec, mine = case.spec, {**case.spec.tags, **tags.run_tags(RUN, "bake")}
-    networks = (case.caller,) if spec.admit == "the caller" else admitted_networks(spec.admit, spec.caller_service)
+    networks = (case.caller,) if spec.admit == "the caller" else network.admitted(spec)
     yield "ImportKeyPair", requests.import_key_pair(mine["Name"], KEY.public, mine)
     yield "CreateSecurityGroup", requests.create_security_group(mine["Name"], "vpc-00000000000000001", mine)
-    yield "AuthorizeSecurityGroupIngress", requests.authorize_ssh(GROUP, networks, mine)
+    if networks:
+        yield "AuthorizeSecurityGroupIngress", requests.authorize_ssh(GROUP, networks, mine)
     data = requests.data_mappings(case.source, case.disks, spec.data)
     instance = requests.Instance(
         image=case.source, key_name=mine["Name"], group=GROUP, tags=mine,

@@ -89,7 +89,7 @@ def test_a_child_whose_parent_died_before_it_was_bound_does_not_start(tmp_path: 
     """The moment between fork and prctl: the command line of another parent stands for one that is dead."""
     started = tmp_path / "started"
     program = textwrap.dedent(f"""
-        from baker.builders.qemu.process import bound_to_parent
+        from baker.children import bound_to_parent
         print("\\0".join(bound_to_parent(("touch", {str(started)!r}))), end="")
     """)
     argv = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
