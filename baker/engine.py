@@ -143,6 +143,7 @@ def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: N
                     allow=plan.recipe.allow_secrets,
                     secrets=_secrets(plan, parts.vault, mirrors),
                     own_keys=_own_keys(machine),
+                    removed_later=machine.removed_by_finalize,
                     emit=narrator.emit,
                 )
             with narrator.stage("finalize"):

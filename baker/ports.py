@@ -43,7 +43,8 @@ class RunInfo:
 
     `run_id` is 20 characters of 0-9, a-z and -: UTC time to the second and four random ones. `image_name` is
     what the artifact will be called. `run_dir` is the run's folder on the baking host (0700); what a builder writes
-    there itself, and not as events, goes through `redact` first.
+    there itself, and not as events, goes through `redact` first. `wait_cleanup`: a builder whose place removes things
+    by itself once it is asked to waits until they are gone; else until it has been seen that they will be.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class RunInfo:
     expires: float
     run_dir: Path
     refresh: bool = False
+    wait_cleanup: bool = False
     redact: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
 
@@ -92,6 +94,17 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedLater:
+    """What the seal leaves on the machine, because `finalize` needs it and then removes it.
+
+    `account` is the login account with its home; `paths` are folders of the machine. Neither is searched for secrets.
+    """
+
+    account: bool = False
+    paths: tuple[str, ...] = ()
+
+
 class Machine(Protocol):
     """A running temporary machine."""
 
@@ -114,8 +127,16 @@ class Machine(Protocol):
         """What a person needs when the machine does not come up: last console lines, state, reason."""
         ...
 
+    @property
+    def removed_by_finalize(self) -> RemovedLater:
+        """What the seal shall leave to `finalize`; nothing, where no tool of the place wants to do it itself."""
+        ...
+
     def finalize(self, remote: Remote) -> None:
-        """The last commands on the machine (flush, trim, deprovision). Nothing runs there afterwards."""
+        """The last commands on the machine (flush, trim, deprovision). Nothing runs there afterwards.
+
+        SealError when something of `removed_by_finalize` is still there then: it would be in the image.
+        """
         ...
 
     def capture(self, name: str, labels: Mapping[str, str]) -> Artifact:
@@ -406,12 +427,13 @@ class Sealer(Protocol):
         allow: tuple[AllowedSecret, ...],
         secrets: Mapping[str, str],
         own_keys: Mapping[str, str],
+        removed_later: RemovedLater,
         emit: Emit,
     ) -> None:
         """Scrub, scan, drop access; after it nothing but `finalize` runs on the machine. SealError when it must not.
 
         `secrets` are those of the recipe and the mirrors: how each is called -> its value. `own_keys` are the bake's:
-        how each is called -> its public key line.
+        how each is called -> its public key line. `removed_later` is left to `finalize`, and nothing else is.
         """
         ...
 

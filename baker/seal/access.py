@@ -11,6 +11,8 @@ shell kept open beside the connection (a second way into the machine, for one co
 
 **The login user is deleted**, not locked: an account that nobody knows of, with the number that the first real user
 should get, is a trap for later. The image's cloud-init makes its own user.
+Where `finalize` removes it with a tool of the place, the account and its home stay for that tool to find, and passwd
+and shadow are the real files, which it replaces; the keys and the rules go all the same, so nobody can log in.
 
 **machine-id is an empty file**, not a missing one and not "uninitialized": both of these mean "first boot" to
 systemd (machine-id(5)), which then runs `systemctl preset-all` and so undoes what the recipe enabled and disabled,
@@ -42,7 +44,7 @@ WantedBy=multi-user.target
 
 _DROP_ACCESS = r"""
 set -eu
-user=$1 view=$2 unit=$3
+user=$1 view=$2 unit=$3 account=$4
 uid=$(id -u "$user")
 home=$(getent passwd "$user" | cut -d: -f6)
 mkdir -p "$view"
@@ -78,15 +80,18 @@ if [ -f /etc/sudoers ]; then
 fi
 rm -f "$view/keys" "$view/rest"
 
-if [ "$uid" != 0 ]; then
+if [ "$uid" != 0 ] && [ "$account" = goes ]; then
   userdel --force "$user" >&2
   if getent passwd "$user" >/dev/null; then echo "userdel left the account $user" >&2; exit 1; fi
   # `userdel --remove` complains about a mail spool that is not there.
   if [ -d "$home" ] && [ "$(stat --format %u "$home")" = "$uid" ]; then rm -rf -- "$home"; fi
+fi
+if [ "$uid" != 0 ]; then
   rm -rf -- "/var/mail/$user" "/var/spool/cron/crontabs/$user" "/var/spool/cron/$user" \
     "/var/lib/systemd/linger/$user" "/var/lib/sudo/lectured/$user" "/var/lib/sudo/ts/$user"
 fi
 for file in passwd shadow group gshadow subuid subgid; do rm -f "/etc/$file-"; done
+if [ "$account" = stays ]; then rm -f "$view/passwd" "$view/shadow"; fi
 for file in passwd shadow sudoers; do
   if [ -f "$view/$file" ]; then mount --bind "$view/$file" "/etc/$file"; fi
 done
@@ -105,13 +110,15 @@ if [ -f /var/lib/dbus/machine-id ]; then ln -sf /etc/machine-id /var/lib/dbus/ma
 """
 
 
-def drop_access(remote: Remote, emit: Emit) -> None:
+def drop_access(remote: Remote, emit: Emit, *, keep_account: bool = False) -> None:
     """Let nobody in any more; the open connection can still run commands, as root too, until the machine restarts.
 
+    `keep_account` leaves the login account and its home, without the bake's key, for `finalize` to remove.
     Warns of files outside the login user's home that belong to it. SealError when something cannot be removed.
     """
     user = remote.login_user
     words = ["/bin/sh", "-c", _DROP_ACCESS, "drop-access", user, VIEW_FOLDER, HOST_KEYS_UNIT]
+    words.append("stays" if keep_account else "goes")
     result = remote.run(words, sudo=True, check=False, quiet=True)
     if result.exit_code != 0:
         last = "\n".join(result.stderr.splitlines()[-8:])

@@ -79,10 +79,12 @@ def scan(
     secrets: Mapping[str, str],
     own_keys: Mapping[str, str],
     emit: Emit,
+    leave_out: tuple[str, ...] = (),
 ) -> None:
     """Refuse a machine that holds a secret (SealError). `secrets` are the recipe's: how each is called -> its value.
 
-    `own_keys` are the bake's: how each is called -> its public key line. Says what it set aside, and why, as facts.
+    `own_keys` are the bake's: how each is called -> its public key line. `leave_out` are folders that will not be in
+    the image, beside the login user's home. Says what it set aside, and why, as facts.
     """
     judge = _Judge(tuple(spelled(name, value) for name, value in secrets.items()), own_keys)
     searched = search(
@@ -93,6 +95,7 @@ def scan(
         packages=judge.packages,
         names=[name for rule in judge.rules for name in rule.names],
         secrets=sorted({line for secret in judge.secrets for line in secret.lines}),
+        leave_out=leave_out,
         on_passage=judge.take,
     )
     findings = judge.findings(searched.named)

@@ -33,7 +33,7 @@ _SPECIAL = re.compile(rb"[][.*^$\\+?(){}|]")
 
 _SCRIPT = r"""
 set -eu
-signs_bytes=$1 own_bytes=$2 names_bytes=$3 secrets_bytes=$4 home=$5 large=$6 history_kib=$7 after=$8 packages=$9
+signs_bytes=$1 own_bytes=$2 names_bytes=$3 secrets_bytes=$4 leave_out=$5 large=$6 history_kib=$7 after=$8 packages=$9
 shift 9
 LC_ALL=C HOME=/run/baker/scan GIT_CONFIG_NOSYSTEM=1
 export LC_ALL HOME GIT_CONFIG_NOSYSTEM large history_kib after
@@ -49,12 +49,12 @@ tell() { printf '%s\0001:%s\n' "$1" "$2"; }
 
 # What there is to search: each file system once, and alone. The list comes first, or the views would be in it.
 findmnt --raw --noheadings --output TARGET --types ext2,ext3,ext4,xfs,btrfs,f2fs,vfat | sort -u >mounts
-mkdir view; number=0 skip=none
+mkdir view; number=0
 show() { # target, then what mount wants
   target=$1; shift
   mkdir "view/$number"; mount "$@" "view/$number"
   tell "view:$number" "$target"
-  case $home in "${target%/}"/*) skip="view/$number/${home#"${target%/}/"}" ;; esac
+  printf '%s %s\n' "$number" "$target" >>shown
   number=$((number + 1))
 }
 show / --bind /
@@ -72,7 +72,17 @@ for device; do
     esac
   done <parts
 done
-find view/* -path "$skip" -prune -o -type f \( -size "+$((large - 1))c" -fprint0 large -o -fprint0 small \)
+# Folders that will not be in the image, each in the view that it is seen in: the last one that can hold it.
+set --
+printf '%s\n' "$leave_out" >folders
+while IFS= read -r folder; do
+  inside=none
+  while read -r number target; do
+    case $folder in "${target%/}"/*) inside="view/$number/${folder#"${target%/}/"}" ;; esac
+  done <shown
+  set -- "$@" -path "$inside" -prune -o
+done <folders
+find view/* "$@" -type f \( -size "+$((large - 1))c" -fprint0 large -o -fprint0 small \)
 tell files "$(cat small large | tr -cd '\0' | wc -c)"
 
 # Which files hold something; many at once, then the lines of these few.
@@ -167,11 +177,13 @@ def search(
     packages: str,
     names: Iterable[str],
     secrets: Iterable[bytes],
+    leave_out: tuple[str, ...],
     on_passage: Callable[[Passage], None],
 ) -> Searched:
     """Search the machine, and call `on_passage` with each find. `devices` are the recipe's disks.
 
-    `own_signs` are looked for in files alone whose paths the expression `packages` does not match.
+    `leave_out` are folders that will not be in the image, beside the login user's home. `own_signs` are looked for in
+    files alone whose paths the expression `packages` does not match.
     SealError when it could not be searched, or a file not read: what was not seen cannot be vouched for.
     """
     values = tuple(secrets)
@@ -183,7 +195,8 @@ def search(
         _lines(_SPECIAL.sub(rb"\\\g<0>", value) for value in values),
     ]
     home = "" if remote.login_user == "root" else remote.run("echo ~", quiet=True).stdout.strip()  # goes with its user
-    settings = (*map(len, given[:4]), home, LARGE_BYTES, HISTORY_BYTES >> 10, LINES_AFTER, packages)
+    left_out = "\n".join((home, *leave_out))
+    settings = (*map(len, given[:4]), left_out, LARGE_BYTES, HISTORY_BYTES >> 10, LINES_AFTER, packages)
     words = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", _SCRIPT, "search"]
     reader = RecordReader(on_passage)
     try:

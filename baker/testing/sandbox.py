@@ -28,7 +28,7 @@ from baker.artifact import Artifact
 from baker.errors import CaptureError, LaunchError, MachineDiedError
 from baker.home import Home
 from baker.keys import new_key_pair
-from baker.ports import Address, KeyPair
+from baker.ports import Address, KeyPair, RemovedLater
 from baker.provisioner import Remote
 from baker.testing.sandbox_tree import LOGIN_USER, require_root, sandbox_tree
 
@@ -300,6 +300,11 @@ class Sandbox:
     def diagnose(self) -> str:
         """What its init and its sshd complained about."""
         return self._root.last_words()
+
+    @property
+    def removed_by_finalize(self) -> RemovedLater:
+        """Nothing: the seal removes it all."""
+        return RemovedLater()
 
     def finalize(self, remote: Remote) -> None:
         """Nothing to do: nothing is on a disk."""

@@ -20,7 +20,7 @@ from baker.clock import SystemClock
 from baker.errors import BuilderError
 from baker.events import Emit
 from baker.plan import Plan
-from baker.ports import Address, Problem, RunInfo
+from baker.ports import Address, Problem, RemovedLater, RunInfo
 from baker.provisioner import Remote
 from baker.recipe import Disk, Share
 from baker.testing.sandbox import Sandbox, copy_disk
@@ -134,6 +134,11 @@ class SandboxMachine:
 
     def diagnose(self) -> str:
         return self.sandbox.diagnose()
+
+    @property
+    def removed_by_finalize(self) -> RemovedLater:
+        """Nothing: the seal removes it all."""
+        return RemovedLater()
 
     def finalize(self, remote: Remote) -> None:
         self.faults.get("finalize", nothing)()

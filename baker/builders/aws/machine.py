@@ -11,7 +11,7 @@ from baker.builders.aws.errors import AwsError, explain
 from baker.builders.aws.instances import Seen
 from baker.builders.aws.launch import terminate_all
 from baker.errors import MachineDiedError
-from baker.ports import Address, Clock
+from baker.ports import Address, Clock, RemovedLater
 from baker.provisioner import Remote
 
 _LOOK_EVERY_SECONDS = 5.0
@@ -83,6 +83,11 @@ class AwsMachine:
         state = f"{seen.state} {seen.reason}".strip() if seen else "not known to EC2"
         lines = [line for line in instances.console(self._cloud, self.id).splitlines() if line.strip()]
         return "\n".join([f"{self.id} is {state}", *lines[-_CONSOLE_LINES:]])
+
+    @property
+    def removed_by_finalize(self) -> RemovedLater:
+        """Nothing: the seal removes it all."""
+        return RemovedLater()
 
     def finalize(self, remote: Remote) -> None:
         """Write everything to the disks. Blocks that no file uses cost nothing in a snapshot of a fresh volume."""

@@ -15,7 +15,7 @@ from baker.builders.qemu.process import ChildProcess
 from baker.errors import BuilderError, CaptureError, DiskFullError, MachineDiedError
 from baker.events import Emit, FactRecorded, Notice
 from baker.home import Home
-from baker.ports import Address, Clock
+from baker.ports import Address, Clock, RemovedLater
 from baker.provisioner import Remote
 
 POWER_OFF_SECONDS = 300.0
@@ -95,6 +95,11 @@ class QemuMachine:
         exit_code = self._process.poll()
         state = "is running" if exit_code is None else f"has ended: {why_ended(exit_code, self._monitor.events())}"
         return "\n".join([f"the machine {state}", *(f"{label}:\n{text}" for label, text in self._last_words())])
+
+    @property
+    def removed_by_finalize(self) -> RemovedLater:
+        """Nothing: the seal removes it all."""
+        return RemovedLater()
 
     def finalize(self, remote: Remote) -> None:
         """Write everything to the disks, and give back the blocks that no file uses any more."""

@@ -96,7 +96,8 @@ def test_a_machine_becomes_an_image_and_the_image_a_machine(
             remote.run(["sh", "-c", PREPARE.format(device=machine.disks["data"])], sudo=True)
             assert remote.run("systemctl is-active bake-deadman.timer").stdout == "active\n"
             own_keys = {"login": baked_at.key.public, "host": baked_at.host_key}
-            seal(remote, disks=DISKS, allow=(), secrets={}, own_keys=own_keys, emit=events)
+            later = machine.removed_by_finalize
+            seal(remote, disks=DISKS, allow=(), secrets={}, own_keys=own_keys, removed_later=later, emit=events)
             assert "bake-deadman" not in remote.run("ls -R /etc/systemd/system").stdout
             assert remote.run("systemctl is-active bake-deadman.timer").stdout == "active\n"
             machine.finalize(remote)

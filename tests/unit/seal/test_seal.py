@@ -12,7 +12,9 @@ from baker.clock import SystemClock
 from baker.communicators.ssh import SshConnector
 from baker.errors import ConnectionLostError, SealError
 from baker.events import Event, FactRecorded, Notice
+from baker.keys import new_key_pair
 from baker.mirrors import MACHINE_FOLDER, Mirrors
+from baker.ports import RemovedLater
 from baker.remote import MachineRemote
 from baker.seal import seal
 from baker.seal.scrub import SCRUBS, scrub
@@ -22,7 +24,12 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("seal")]
 
 MakeRemote = Callable[..., MachineRemote]
 
-NOTHING_KNOWN: dict[str, Any] = {"disks": (), "allow": (), "secrets": {}, "own_keys": {}}
+NOTHING_KNOWN: dict[str, Any] = {
+    "disks": (), "allow": (), "secrets": {}, "own_keys": {}, "removed_later": RemovedLater(),
+}  # fmt: skip
+
+AGENT_S = RemovedLater(account=True, paths=("/var/lib/agent",))
+"""What a cloud's agent removes when it is told to, which finds out from its folder what there is to remove."""
 
 OTHERS_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOthersothersothersothersothersothersothersot of somebody else"
 
@@ -279,3 +286,37 @@ def test_access_that_cannot_be_dropped_stops_the_seal(sandbox_root: Path, make_r
         with pytest.raises(SealError, match="could not be dropped") as caught:
             seal(remote, **NOTHING_KNOWN, emit=lambda event: None)
     assert "is in use" in caught.value.details[0][1]
+
+
+def test_what_finalize_removes_is_left_for_it_and_nothing_else_is(sandbox_root: Path, make_remote: MakeRemote) -> None:
+    with Sandbox.start(sandbox_root, may_mount=True) as machine:
+        remote = make_remote(machine)
+        key = new_key_pair("an agent's").private.encode()
+        remote.put(key, "/var/lib/agent/transport.pem", mode=0o600)
+        remote.put(b"baker ALL=(ALL) NOPASSWD:ALL\n", "/etc/sudoers.d/90-cloud-init-users", mode=0o440)
+        remote.put(key, "/home/baker/of-the-account")
+        remote.put(b"", "/var/spool/cron/crontabs/baker")
+        seal(remote, **{**NOTHING_KNOWN, "removed_later": AGENT_S}, emit=lambda event: None)
+
+        assert remote.run("cat /var/lib/agent/transport.pem", sudo=True).stdout.encode() == key
+        assert remote.run("ls ~/of-the-account && getent passwd baker", check=False).exit_code == 0
+        for path in ("/home/baker/.ssh/authorized_keys", "/var/spool/cron/crontabs/baker"):
+            assert remote.run(["test", "-e", path], sudo=True, check=False).exit_code == 1, path
+        assert remote.run("cat /etc/sudoers.d/90-cloud-init-users", sudo=True, check=False).exit_code != 0
+
+        # What the agent does, which replaces the files of accounts; then what is left without the view.
+        agent = "userdel -f -r baker && rm -r /var/lib/agent && umount --lazy /etc/sudoers && grep -rl baker /etc"
+        left = remote.run(["/bin/sh", "-c", agent], sudo=True, check=False, quiet=True).stdout.split()
+        assert left == [path for path in left if path.endswith("-")], "and the copies of before go with the account"
+        assert remote.run("ls -d /home/baker /var/lib/agent", check=False).stdout == ""
+
+
+def test_a_secret_beside_what_finalize_removes_stops_the_seal(sandbox_root: Path, make_remote: MakeRemote) -> None:
+    with Sandbox.start(sandbox_root, may_mount=True) as machine:
+        remote = make_remote(machine)
+        key = new_key_pair("somebody's").private.encode()
+        for path in ("/var/lib/agent/key", "/var/lib/agent-of-another/key"):
+            remote.put(key, path)
+        with pytest.raises(SealError) as caught:
+            seal(remote, **{**NOTHING_KNOWN, "removed_later": AGENT_S}, emit=lambda event: None)
+        assert caught.value.details == (("/var/lib/agent-of-another/key:1", "private key"),)
