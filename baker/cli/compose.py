@@ -70,6 +70,7 @@ class BakeRequest:
     refresh: bool
     verify: bool
     on_error: OnError
+    wait_cleanup: bool
     as_json: bool
 
 
@@ -83,6 +84,7 @@ class VerifyRequest:
     settings: Mapping[str, str]
     run_dir: Path | None
     timeout: Duration
+    wait_cleanup: bool
     as_json: bool
 
 
@@ -158,6 +160,7 @@ def run_verification(request: VerifyRequest) -> int:
         started=started,
         expires=started + request.timeout.seconds + GRACE_SECONDS,
         run_dir=run_folder(request.run_dir or RUNS_FOLDER / run_id),
+        wait_cleanup=request.wait_cleanup,
         redact=redactor,
     )
 
@@ -266,6 +269,7 @@ def new_run(plan: Plan, request: BakeRequest, clock: Clock, redactor: Redactor) 
         expires=started + request.timeout.seconds + GRACE_SECONDS,
         run_dir=run_folder(request.run_dir or RUNS_FOLDER / run_id),
         refresh=request.refresh,
+        wait_cleanup=request.wait_cleanup,
         redact=redactor,
     )
 

@@ -110,6 +110,13 @@ on_error_option = click.option(
 )
 
 
+wait_cleanup_option = click.option(
+    "--wait-cleanup",
+    is_flag=True,
+    help="Wait until a cloud has removed what it removes by itself once it has accepted to; others always do.",
+)
+
+
 def json_option(help_text: str) -> Callable[[F], F]:
     """`--json`, which means something else for each command."""
     return click.option("as_json", "--json", is_flag=True, help=help_text)

@@ -16,6 +16,7 @@ from baker.cli.options import (
     run_dir_option,
     set_option,
     timeout_option,
+    wait_cleanup_option,
 )
 
 EXAMPLES = examples(
@@ -36,6 +37,7 @@ EXAMPLES = examples(
 @click.option("--refresh", is_flag=True, help="Make or fetch the source image anew, even when there is a recent one.")
 @click.option("--no-verify", is_flag=True, help="Start no machine from the image; it is labelled as not verified.")
 @on_error_option
+@wait_cleanup_option
 @json_option("Write the events to standard output, one JSON object a line.")
 def command(
     *,
@@ -48,6 +50,7 @@ def command(
     refresh: bool,
     no_verify: bool,
     on_error: OnError,
+    wait_cleanup: bool,
     as_json: bool,
 ) -> int:
     """Bake a recipe: launch a temporary machine, set it up, check it, make it into an image, and verify
@@ -68,6 +71,7 @@ def command(
             refresh=refresh,
             verify=not no_verify,
             on_error=on_error,
+            wait_cleanup=wait_cleanup,
             as_json=as_json,
         )
     )

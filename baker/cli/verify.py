@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from baker.cli.options import A_FILE, Duration, examples, json_option, run_dir_option, set_option, timeout_option
+from baker.cli.options import (
+    A_FILE,
+    Duration,
+    examples,
+    json_option,
+    run_dir_option,
+    set_option,
+    timeout_option,
+    wait_cleanup_option,
+)
 
 EXAMPLES = examples(
     "bake verify ocean --recipe recipes/ocean.py",
@@ -25,6 +34,7 @@ EXAMPLES = examples(
 @set_option
 @run_dir_option
 @timeout_option
+@wait_cleanup_option
 @json_option("Write the events to standard output, one JSON object a line.")
 def command(
     *,
@@ -34,6 +44,7 @@ def command(
     settings: dict[str, str],
     run_dir: Path | None,
     timeout: Duration,
+    wait_cleanup: bool,
     as_json: bool,
 ) -> int:
     """Start a machine from an image, see whether it is what it should be, and end it.
@@ -54,6 +65,7 @@ def command(
             settings=settings,
             run_dir=run_dir,
             timeout=timeout,
+            wait_cleanup=wait_cleanup,
             as_json=as_json,
         )
     )

@@ -39,7 +39,8 @@ class Builder:
         return ()
     @contextlib.contextmanager
     def machine(self, spec, disks, run, emit):
-        emit(OutputLine(stream="note", text=f"run {run.run_id} as {run.owner}, refresh={run.refresh}"))
+        wants = f"refresh={run.refresh}, wait={run.wait_cleanup}"
+        emit(OutputLine(stream="note", text=f"run {run.run_id} as {run.owner}, {wants}"))
         print("a builder that prints", os.environ.get("TOKEN"))
         print("and warns", file=sys.stderr)
         if spec.mood == "buggy":
@@ -118,11 +119,11 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_a_bake_that_fails_tells_why_once_and_keeps_everything(bench: Bench) -> None:
-    code, out, err = bench.bake("x.py", "--run-dir", "run", "--refresh")
+    code, out, err = bench.bake("x.py", "--run-dir", "run", "--refresh", "--wait-cleanup")
     assert (code, out) == (4, "")
     assert err.count("error: no machine came out of the fog\n") == 1
     assert "hint: wait for wind\n" in err
-    assert "refresh=True" in err
+    assert "refresh=True, wait=True" in err
     run = bench.folder / "run"
     assert {path.name for path in run.iterdir()} == {"events.jsonl", "manifest.json", "checks.xml", "console.log"}
     assert run.stat().st_mode & 0o777 == 0o700
