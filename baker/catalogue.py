@@ -32,13 +32,18 @@ def verified_state(image: Artifact) -> Literal["yes", "no", "changed"]:
     return "changed" if "changed" in image.labels else "yes"
 
 
-def read_catalogue(kinds: Iterable[str], find_builder: Callable[[str], Builder[Any]]) -> Catalogue:
-    """Ask each builder for its images; one that fails does not keep the others from answering."""
+def read_catalogue(
+    kinds: Iterable[str], find_builder: Callable[[str], Builder[Any]], location: str | None = None
+) -> Catalogue:
+    """Ask each builder for its images; one that fails does not keep the others from answering.
+
+    `location` None is each builder's default one, "all" every one.
+    """
     images: list[Artifact] = []
     unreadable: list[tuple[str, BakeError]] = []
     for kind in kinds:
         try:
-            images += find_builder(kind).images(None)
+            images += find_builder(kind).images(location)
         except BakeError as error:
             unreadable.append((kind, error))
     images.sort(key=lambda image: (image.created, image.name))

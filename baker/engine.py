@@ -8,7 +8,7 @@ that the machine is gone at the end, whatever happened. It names no builder.
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +18,9 @@ from baker import deadman
 from baker.artifact import Artifact
 from baker.errors import (
     BakeError,
-    BuilderError,
-    BuilderUnavailableError,
     ChecksFailedError,
     Interrupted,
     MachineDiedError,
-    ReachError,
-    RecipeError,
     StepError,
     UsageError,
 )
@@ -42,7 +38,6 @@ from baker.ports import (
     Clock,
     Connector,
     Machine,
-    Problem,
     Promise,
     RunInfo,
     Sealer,
@@ -50,6 +45,7 @@ from baker.ports import (
     Verifier,
 )
 from baker.recipe import Share
+from baker.refusal import refuse
 from baker.remote import MachineRemote
 from baker.retention import retire
 from baker.vault import Vault
@@ -85,10 +81,6 @@ class Parts:
 
 _STAGES_TO_PAUSE_IN = ("provision", "check", "seal")
 """Before them nobody can log in, and after them nobody can any more."""
-
-_REFUSALS: Mapping[int, type[BakeError]] = {
-    error.exit_code: error for error in (RecipeError, BuilderUnavailableError, BuilderError, ReachError)
-}
 
 
 def bake(
@@ -157,26 +149,17 @@ def _build(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors, narrator: N
 
 def _preflight(plan: Plan, parts: Parts, run: RunInfo, mirrors: Mirrors) -> None:
     """All that can be known before anything is created. The cheapest question first."""
-    _refuse(parts.builder.check(plan.spec))
+    refuse(parts.builder.check(plan.spec))
     if plan.recipe.share:
-        _refuse(parts.builder.check_share(plan.recipe.share))
+        refuse(parts.builder.check_share(plan.recipe.share))
         if parts.verify is None:
             raise UsageError(
                 "the recipe shares its image, and an image that is not verified is not shared",
                 hint="bake it without --no-verify, or take `share` out of the recipe",
             )
     parts.vault.resolve(plan.secrets)
-    _refuse(parts.builder.preflight(plan, until=run.expires))
+    refuse(parts.builder.preflight(plan, until=run.expires))
     parts.reach(plan, mirrors)
-
-
-def _refuse(problems: Iterable[Problem]) -> None:
-    """Raise for problems, all of them in one error; the first one decides which."""
-    found = tuple(problems)
-    if found:
-        first, *others = found
-        details = [("also", problem.summary) for problem in others]
-        raise _REFUSALS.get(first.exit_code, BuilderError)(first.summary, details=details, hint=first.hint)
 
 
 def _look_at_failure(machine: Machine, error: Exception, *, parts: Parts, run: RunInfo, narrator: Narrator) -> None:

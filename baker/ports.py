@@ -192,7 +192,7 @@ class Builder(Protocol[SpecT_contra]):
         ...
 
     def images(self, location: str | None) -> Iterable[Artifact]:
-        """The images that exist, newest last. `location` None is the default one.
+        """The images that exist, newest last. `location` None is the default one, "all" every one.
 
         Quick: reads what is written on them. One that is seen not to be what was verified has a label `changed`.
         """

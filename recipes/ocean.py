@@ -2,6 +2,7 @@
 
     bake recipes/ocean.py                                    with conda-forge, GitHub and a data host in reach
     python -m lab run -- bake recipes/ocean.py               where they are not: the lab serves what is fetched
+    bake recipes/ocean.py --on aws                           in your AWS account, in the region of your environment
     bake recipes/ocean.py --set data_gib=200 --set notebooks=https://github.com/you/your-notebooks --set ref=main \\
         --set notebook=tides.ipynb --set data=sftp://your.host/tides --set data_user=you
 
@@ -10,6 +11,7 @@ dataset.py` makes the data. In a world without the lab, name yours.
 """
 
 from baker import Disk, Recipe, Secret, SftpSource
+from baker.builders.aws.spec import Aws
 from baker.builders.qemu.spec import DebianPackages, Qemu
 from baker.checks import imports, jupyter_runs, kernel_starts, mount_present, notebook_runs
 from provisioners import (
@@ -40,7 +42,10 @@ def recipe(
     return Recipe(
         name="ocean",
         description="JupyterLab, xarray and friends, with notebooks and data",
-        builders=(Qemu(source=DebianPackages(suite="bookworm"), memory_mib=4096, cpus=2, disk_gib=12),),
+        builders=(
+            Qemu(source=DebianPackages(suite="bookworm"), memory_mib=4096, cpus=2, disk_gib=12),
+            Aws(source="debian-12", instance_types=("t3.large", "t3a.large", "m5.large"), root_gib=16),
+        ),
         disks=(Disk(name="data", size_gib=data_gib),),
         provisioners=(
             SystemPackages(packages=("git", "xfsprogs")),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Any, TextIO
 
 from baker.artifact import Artifact
@@ -28,7 +29,7 @@ from baker.communicators.sftp import open_sftp
 from baker.communicators.ssh import SshConnector
 from baker.communicators.upload import open_upload
 from baker.engine import Parts, bake
-from baker.errors import BakeError, Interrupted
+from baker.errors import BakeError, Interrupted, UsageError
 from baker.events import BakeFinished, Emit, Record
 from baker.home import Home
 from baker.interrupts import Interrupts
@@ -39,6 +40,7 @@ from baker.pause import Pause
 from baker.plan import Plan
 from baker.ports import Builder, Clock, Promise, RunInfo
 from baker.preflight import check_fetches
+from baker.recipe import BuilderSpec
 from baker.registry import builder_kinds, find_builder
 from baker.reporters.console import Console
 from baker.reporters.jsonlog import JsonLog
@@ -68,6 +70,7 @@ class BakeRequest:
     run_dir: Path | None
     timeout: Duration
     refresh: bool
+    yes_public: bool
     verify: bool
     on_error: OnError
     wait_cleanup: bool
@@ -107,8 +110,8 @@ def run_bake(request: BakeRequest) -> int:
     Errors before the first event are raised; later ones have been shown when this returns.
     """
     mirrors = read_mirrors(request.mirrors)
-    plan = plan_recipe(request.recipe, on=request.on, settings=request.settings)
-    builder = find_builder(plan.spec.kind)
+    plan, builder = plan_recipe(request.recipe, on=request.on, settings=request.settings, find=_builder_getting_ready)
+    _refuse_public_by_accident(plan, request)
     clock, redactor = SystemClock(), Redactor()
     ledger = _ledger(clock)
     redactor.add(mirrors.passwords())
@@ -137,6 +140,23 @@ def run_bake(request: BakeRequest) -> int:
         return bake(plan, parts, run, mirrors=mirrors, versions=_versions(), emit=emit)
 
     return _told(run, request.timeout, do, manifest=manifest, redactor=redactor, as_json=request.as_json)
+
+
+def _builder_getting_ready(spec: BuilderSpec) -> Builder[Any]:
+    """The builder, whole. What takes it a while at first happens beside the planning, when it has a `prepare`."""
+    builder = find_builder(spec.kind)
+    if prepare := getattr(builder, "prepare", None):
+        Thread(target=prepare, args=(spec,), name="prepare", daemon=True).start()
+    return builder
+
+
+def _refuse_public_by_accident(plan: Plan, request: BakeRequest) -> None:
+    """What a recipe of somebody else's says is not enough for the whole world."""
+    if plan.recipe.share.public and not request.yes_public:
+        raise UsageError(
+            f"{request.recipe}: the recipe makes its image public: the whole world could start machines from it",
+            hint="when that is meant, say it once more: --yes-public",
+        )
 
 
 def run_verification(request: VerifyRequest) -> int:

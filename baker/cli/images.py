@@ -1,4 +1,4 @@
-"""`bake images`: the images that were made."""
+"""`bake images`: the images that were made, how large they are, and where."""
 
 import json
 from dataclasses import asdict
@@ -12,16 +12,22 @@ from baker.cli.options import examples, json_option
 from baker.errors import NOT_USED_HERE
 from baker.registry import builder_kinds, find_builder
 from baker.reporters.wording import size
+from baker.sweep import ALL
 
 
-@click.command(epilog=examples("bake images", "bake images --on qemu --json | jq -r .id"))
+@click.command(
+    epilog=examples("bake images", "bake images --on qemu --json | jq -r .id", "bake images --on aws --location all")
+)
 @click.option("--on", metavar="BUILDER", help="Ask this builder alone, by its kind.")
+@click.option("--location", metavar="X", help='Look there (a region of --on\'s builder), or in "all" places.')
 @json_option("Write one JSON object a line for each image.")
-def command(on: str | None, as_json: bool) -> int:
+def command(on: str | None, location: str | None, as_json: bool) -> int:
     """List the images that were made, the newest last."""
+    if location not in (None, ALL) and on is None:
+        raise click.UsageError(f"--location {location} needs --on BUILDER: each builder has places of its own")
     if on is not None:
         find_builder(on)  # an unknown one is an error of its own, and not an empty list
-    catalogue = read_catalogue((on,) if on else builder_kinds(), find_builder)
+    catalogue = read_catalogue((on,) if on else builder_kinds(), find_builder, location)
     failed = [error for _, error in catalogue.unreadable if on or not isinstance(error, NOT_USED_HERE)]
     if as_json:
         for image in catalogue.images:
@@ -38,11 +44,12 @@ def command(on: str | None, as_json: bool) -> int:
 
 
 def _table(catalogue: Catalogue) -> list[str]:
-    rows = [("name", "builder", "created", "size", "verified", "id")]
+    rows = [("name", "builder", "where", "created", "size", "verified", "id")]
     rows += [
         (
             image.name,
             image.builder,
+            "" if image.id.startswith(image.location) else image.location,  # a path says where it is
             image.created,
             size(image.size_bytes) if image.size_bytes is not None else "",
             _verified(image, catalogue),
@@ -50,8 +57,12 @@ def _table(catalogue: Catalogue) -> list[str]:
         )
         for image in catalogue.images
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(len(cell) for cell in column) for column in columns]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def _verified(image: Artifact, catalogue: Catalogue) -> str:

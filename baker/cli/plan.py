@@ -1,4 +1,4 @@
-"""`bake plan RECIPE`: what would be made and run, with fingerprints. Starts nothing and asks no network."""
+"""`bake plan RECIPE`: what would be made and run, with fingerprints. Starts nothing; asks nobody without `--live`."""
 
 import json
 from collections.abc import Iterator
@@ -8,36 +8,103 @@ from typing import Any
 
 import click
 
+from baker.cli.failures import report
 from baker.cli.mirrors_file import read_mirrors
-from baker.cli.options import examples, json_option, mirrors_option, on_option, recipe_argument, set_option
+from baker.cli.options import (
+    Duration,
+    examples,
+    json_option,
+    mirrors_option,
+    on_option,
+    recipe_argument,
+    set_option,
+    timeout_option,
+)
 from baker.cli.planning import plan_recipe
+from baker.cli.runs import GRACE_SECONDS
+from baker.clock import SystemClock
+from baker.errors import BakeError
 from baker.fingerprint import canonical
 from baker.mirrors import Mirrors
 from baker.plan import Plan
+from baker.preflight import check_fetches
 from baker.probes import without_login
-from baker.recipe import Check
+from baker.recipe import Check, Share
+from baker.registry import find_builder
+from baker.rehearsal import rehearse
+from baker.secret import Redactor
+from baker.vault import Vault
 
 _SHORT = 12
 
 
-@click.command(epilog=examples("bake plan recipes/ocean.py", "bake plan recipes/ocean.py --json | jq -r .fingerprint"))
+@click.command(
+    epilog=examples(
+        "bake plan recipes/ocean.py",
+        "bake plan recipes/ocean.py --on aws --live",
+        "bake plan recipes/ocean.py --json | jq -r .fingerprint",
+    )
+)
 @recipe_argument
 @on_option
 @set_option
 @mirrors_option
+@click.option("--live", is_flag=True, help="Also ask for all that could stop a bake now: accounts, servers, secrets.")
+@timeout_option
 @json_option("Write the whole plan as one JSON object.")
-def command(recipe: Path, on: str | None, settings: dict[str, str], mirrors: Path | None, as_json: bool) -> None:
+def command(  # noqa: PLR0917  (click hands over one argument for each option)
+    recipe: Path,
+    on: str | None,
+    settings: dict[str, str],
+    mirrors: Path | None,
+    live: bool,
+    timeout: Duration,
+    as_json: bool,
+) -> int:
     """Show what a bake would make and run, with fingerprints. Starts nothing, fetches nothing.
 
-    The recipe itself is run: it is Python.
+    With --live it asks what a bake would ask first (it still makes nothing), tells all that is in the way, and ends
+    with the exit code of the first. The recipe itself is run: it is Python.
     """
     stand_ins = read_mirrors(mirrors)
-    planned = plan_recipe(recipe, on=on, settings=settings)
+    planned, _ = plan_recipe(recipe, on=on, settings=settings)
+    redactor = Redactor()
+    problems = _problems(planned, stand_ins, timeout, redactor) if live else []
     if as_json:
-        click.echo(json.dumps(plan_json(planned, stand_ins), indent=2))
-        return
-    for line in plan_lines(planned, stand_ins):
-        click.echo(line)
+        told = {"problems": [problem_json(problem, redactor) for problem in problems]} if live else {}
+        click.echo(json.dumps({**plan_json(planned, stand_ins), **told}, indent=2))
+    else:
+        for line in plan_lines(planned, stand_ins):
+            click.echo(line)
+        if live and not problems:
+            click.echo("nothing is in the way of a bake now")
+    for problem in problems:
+        report(problem, redactor)
+    return problems[0].exit_code if problems else 0
+
+
+def _problems(plan: Plan, mirrors: Mirrors, timeout: Duration, redactor: Redactor) -> list[BakeError]:
+    """All that a bake would be refused for now, in order. Creates nothing."""
+    builder = find_builder(plan.spec.kind)
+    redactor.add(mirrors.passwords())
+    found = rehearse(
+        plan,
+        builder,
+        vault=Vault(redactor),
+        reach=lambda plan: check_fetches(plan, mirrors, baking_host=builder.baking_host),
+        until=SystemClock().now() + timeout.seconds + GRACE_SECONDS,
+    )
+    return list(found)
+
+
+def problem_json(problem: BakeError, redactor: Redactor) -> dict[str, Any]:
+    """An error as plain data, free of secrets."""
+    return {
+        "summary": redactor(problem.summary),
+        "details": [[redactor(text) for text in detail] for detail in problem.details],
+        "hint": redactor(problem.hint) if problem.hint else None,
+        "exit_code": problem.exit_code,
+    }
 
 
 def plan_lines(plan: Plan, mirrors: Mirrors) -> Iterator[str]:
@@ -54,6 +121,7 @@ def plan_lines(plan: Plan, mirrors: Mirrors) -> Iterator[str]:
     yield from _section("fetches", _fetch_lines(plan, mirrors))
     yield from _section("secrets", (secret.name for secret in plan.secrets))
     yield from _section("checks", (check_name(check) for check in recipe.checks))
+    yield from _section("share", _share_lines(recipe.share))
 
 
 def plan_json(plan: Plan, mirrors: Mirrors) -> dict[str, Any]:
@@ -83,6 +151,7 @@ def plan_json(plan: Plan, mirrors: Mirrors) -> dict[str, Any]:
             {**asdict(fetch), "mirrored_url": without_login(mirrors.mirrored(fetch).url)} for fetch in plan.fetches
         ],
         "checks": [check_name(check) for check in recipe.checks],
+        "share": asdict(recipe.share),
         "tags": dict(recipe.tags),
     }
 
@@ -99,6 +168,13 @@ def _fetch_lines(plan: Plan, mirrors: Mirrors) -> Iterator[str]:
         mirrored = mirrors.mirrored(fetch).url
         by = f"  -> {without_login(mirrored)}" if mirrored != fetch.url else ""
         yield f"{fetch.kind:<16} {without_login(fetch.url)}{by}"
+
+
+def _share_lines(share: Share) -> Iterator[str]:
+    yield from share.targets
+    yield from (f"a copy in {region}" for region in share.regions)
+    if share.public:
+        yield "the whole world (with --yes-public)"
 
 
 def _written(value: object) -> str:

@@ -3,33 +3,44 @@
 import contextlib
 import io
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from baker.artifact import Artifact
 from baker.errors import BakeError, RecipeError
 from baker.loader import load_recipe
 from baker.plan import Plan, make_plan
-from baker.ports import Problem
-from baker.recipe import Recipe
+from baker.ports import Builder, Problem
+from baker.recipe import BuilderSpec, Recipe
 from baker.registry import find_spec, load_builder
 
 
-def plan_recipe(path: Path, *, on: str | None, settings: Mapping[str, str]) -> Plan:
-    """The plan of the recipe in the file at `path`; the builder has had a look at its spec, and at whom to share with.
+def _load(spec: BuilderSpec) -> Builder[Any]:
+    return load_builder(spec.kind)
 
-    Every error names the file.
+
+def plan_recipe(
+    path: Path,
+    *,
+    on: str | None,
+    settings: Mapping[str, str],
+    find: Callable[[BuilderSpec], Builder[Any]] = _load,
+) -> tuple[Plan, Builder[Any]]:
+    """The plan of the recipe in the file at `path`, and its builder.
+
+    The builder has had a look at its spec, and at whom to share with. Every error names the file.
     What the recipe or its steps print goes to standard error: standard output is for results.
     """
     recipe = load_recipe(path, settings)
     try:
         spec = find_spec(recipe, on)
-        builder = load_builder(spec.kind)
+        builder = find(spec)
         _refuse(builder.check(spec))
         if recipe.share:
             _refuse(builder.check_share(recipe.share))
         with contextlib.redirect_stdout(sys.stderr or io.StringIO()):
-            return make_plan(recipe, spec)
+            return make_plan(recipe, spec), builder
     except BakeError as error:
         error.summary = f"{path}: {error.summary}"
         raise

@@ -36,6 +36,7 @@ EXAMPLES = examples(
 @timeout_option
 @click.option("--refresh", is_flag=True, help="Make or fetch the source image anew, even when there is a recent one.")
 @click.option("--no-verify", is_flag=True, help="Start no machine from the image; it is labelled as not verified.")
+@click.option("--yes-public", is_flag=True, help="Let a recipe make its image public, to the whole world.")
 @on_error_option
 @wait_cleanup_option
 @json_option("Write the events to standard output, one JSON object a line.")
@@ -49,6 +50,7 @@ def command(
     timeout: Duration,
     refresh: bool,
     no_verify: bool,
+    yes_public: bool,
     on_error: OnError,
     wait_cleanup: bool,
     as_json: bool,
@@ -69,6 +71,7 @@ def command(
             run_dir=run_dir,
             timeout=timeout,
             refresh=refresh,
+            yes_public=yes_public,
             verify=not no_verify,
             on_error=on_error,
             wait_cleanup=wait_cleanup,

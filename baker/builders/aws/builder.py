@@ -4,7 +4,8 @@ This module is the lifetimes: each context here owns all that it makes, and leav
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from baker.builders.aws.tags import resource_name, run_tags
 from baker.builders.user_data import user_data
 from baker.cleanup import CleanupStack
 from baker.clock import SystemClock
-from baker.errors import LaunchError
+from baker.errors import BakeError, LaunchError
 from baker.events import Emit, FactRecorded
 from baker.keys import new_key_pair
 from baker.plan import Plan
@@ -32,6 +33,7 @@ from baker.ports import Address, Clock, Problem, RunInfo, Uploader
 from baker.recipe import Disk, Share
 
 SSH_PORT = 22
+REGIONS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,16 @@ class AwsBuilder:
     cloud_in: Callable[[str | None, Clock], Cloud] = Cloud
     clock: Clock = field(default_factory=SystemClock)
 
+    _ready: dict[str | None, Cloud] = field(default_factory=dict, compare=False, repr=False)
+
+    def prepare(self, spec: Aws) -> None:
+        """Load the SDK and make the client of EC2, beside other work. What is wrong is told to who asks next."""
+        cloud = self.cloud_in(spec.region, self.clock)
+        self._ready[spec.region] = cloud  # at once: who asks meanwhile waits for this one, and makes no other
+        with suppress(BakeError):
+            self._ready[cloud.region] = cloud
+            cloud.prepare()
+
     def check(self, spec: Aws) -> tuple[Problem, ...]:
         """What is wrong with the spec itself."""
         return tuple(preflight.spec_problems(spec))
@@ -67,7 +79,7 @@ class AwsBuilder:
     def preflight(self, plan: Plan, *, until: float) -> tuple[Problem, ...]:
         """What the account, the region or the network would refuse. Creates nothing."""
         spec = _aws_spec(plan.spec)
-        cloud = self.cloud_in(spec.region, self.clock)
+        cloud = self._cloud(spec.region)
         problems = [
             *preflight.disk_problems(plan.disks),
             *preflight.credential_problems(cloud, until=until, clock=self.clock),
@@ -87,7 +99,7 @@ class AwsBuilder:
     @contextmanager
     def machine(self, spec: Aws, disks: tuple[Disk, ...], run: RunInfo, emit: Emit) -> Iterator[AwsMachine]:
         """A machine from the source image, with empty volumes. Entering returns once it runs and has its address."""
-        cloud = self.cloud_in(spec.region, self.clock)
+        cloud = self._cloud(spec.region)
         source = find_source(spec, cloud)
         emit(FactRecorded(source="launch", name="source image", value=f"{source.id} {source.name}".strip()))
         data = requests.data_mappings(source, disks, spec.data)
@@ -106,7 +118,7 @@ class AwsBuilder:
         self, artifact: Artifact, run: RunInfo, emit: Emit, *, spec: Aws | None = None
     ) -> Iterator[AwsMachine]:
         """A machine from an image, with all its volumes under their names, a new key, another host name."""
-        cloud = self.cloud_in(artifact.location, self.clock)
+        cloud = self._cloud(artifact.location)
         spec = replace(spec or _spec_for(artifact), source=artifact.id, region=artifact.location)
         wanted = Wanted(
             role="image",
@@ -120,13 +132,14 @@ class AwsBuilder:
 
     def images(self, location: str | None = None) -> tuple[Artifact, ...]:
         """The images that bakes made in a region (None: the environment's; "all": every one), newest last."""
-        found = [it for cloud in self._clouds(location) for it in images.find_images(cloud)]
+        with ThreadPoolExecutor(max_workers=REGIONS_AT_ONCE) as all_at_once:
+            found = [it for each in all_at_once.map(images.find_images, self._clouds(location)) for it in each]
         return tuple(sorted(found, key=lambda artifact: (artifact.created, artifact.name)))
 
     def resolve(self, reference: str) -> Artifact:
         """The image of that id or name, or the newest verified one of that recipe; `REGION/...` names the region."""
         region, _, name = reference.rpartition("/")
-        return images.resolve(name, self.cloud_in(region or None, self.clock))
+        return images.resolve(name, self._cloud(region or None))
 
     def digest(self, artifact: Artifact) -> str:
         """What the image is made of, now: its id and those of its snapshots, none of which can be changed."""
@@ -171,7 +184,7 @@ class AwsBuilder:
 
     def destroy(self, leftover: Leftover) -> None:
         """Remove one of `leftovers`, when it still bears our tag."""
-        leftovers.remove_leftover(leftover, self.cloud_in(leftover.location, self.clock), clock=self.clock)
+        leftovers.remove_leftover(leftover, self._cloud(leftover.location), clock=self.clock)
 
     def _launched(
         self, spec: Aws, wanted: Wanted, run: RunInfo, *, cloud: Cloud, cleanup: CleanupStack, emit: Emit
@@ -218,11 +231,14 @@ class AwsBuilder:
         return AwsMachine(launched, cloud, Captor(capturing, cloud, clock=self.clock, emit=emit), clock=self.clock)
 
     def _clouds(self, location: str | None) -> tuple[Cloud, ...]:
-        here = self.cloud_in(None if location == "all" else location, self.clock)
+        here = self._cloud(None if location == "all" else location)
         return tuple(here.in_region(region) for region in leftovers.regions(here)) if location == "all" else (here,)
 
+    def _cloud(self, region: str | None) -> Cloud:
+        return self._ready.get(region) or self.cloud_in(region, self.clock)
+
     def _cloud_of(self, artifact: Artifact) -> Cloud:
-        return self.cloud_in(artifact.location, self.clock)
+        return self._cloud(artifact.location)
 
 
 def _aws_spec(spec: object) -> Aws:

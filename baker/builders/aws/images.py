@@ -43,7 +43,7 @@ def images_of_run(cloud: Cloud, run_id: str) -> Iterator[dict[str, Any]]:
 
 def find_images(cloud: Cloud) -> tuple[Artifact, ...]:
     """The finished images, newest last."""
-    with explaining("listing images"):
+    with explaining(f"listing images in {cloud.region}"):
         found = [artifact_of(image, cloud.region) for image in our_images(cloud) if image["State"] == "available"]
     return tuple(sorted(found, key=lambda artifact: (artifact.created, artifact.name)))
 

@@ -61,6 +61,15 @@ def test_plan_works_with_every_sdk_blocked(recipe: Path) -> None:
     assert "touch a file" in shown.stdout
 
 
+def test_the_recipe_of_the_house_is_planned_for_each_builder_with_every_sdk_blocked() -> None:
+    ocean = str(Path(__file__).parents[3] / "recipes" / "ocean.py")
+    for kind, source in (("qemu", "bookworm"), ("aws", "debian-12")):
+        shown = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "plan", ocean, "--on", kind)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert f"builder      {kind}\n" in shown.stdout
+        assert source in shown.stdout
+
+
 def test_a_spec_is_looked_at_with_every_sdk_blocked(recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("Qemu(),", "Qemu(cpus=0),"))
     shown = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "plan", str(recipe))

@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.fixture
 def make_image(home: Home, recipe: Path) -> MakeImage:
     """An image of the recipe `ocean.py`, with a small file for a disk."""
-    fingerprint = plan_recipe(recipe, on=None, settings={}).fingerprint
+    fingerprint = plan_recipe(recipe, on=None, settings={})[0].fingerprint
 
     def make(
         name: str = "ocean-1", *, verified: bool = False, created: str = "2026-01-02T03:04:05+00:00", **labels: str
