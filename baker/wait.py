@@ -16,15 +16,16 @@ def wait_until(
     clock: Clock,
     first: float = 0.05,
     longest: float = 1.0,
+    growth: float = 1.5,
     jitter: float = 0.0,
 ) -> T | None:
     """Call `probe` until it returns something that is not None, and return that; None when `timeout` seconds are over.
 
-    Pauses grow from `first` by half each time to `longest` seconds; by chance each is shorter by up to `jitter` of it,
-    so that many who ask the same service do not ask it in step. What `probe` raises ends the wait.
+    Pauses grow from `first` to `longest` seconds, each `growth` times the one before; by chance each is shorter by up
+    to `jitter` of it, so that many who ask the same service do not ask it in step. What `probe` raises ends the wait.
     """
     deadline = clock.monotonic() + timeout
-    for pause in pauses(first, longest):
+    for pause in pauses(first, longest, growth):
         if (found := probe()) is not None:
             return found
         remaining = deadline - clock.monotonic()
@@ -34,9 +35,9 @@ def wait_until(
     raise AssertionError("pauses() never ends")
 
 
-def pauses(first: float, longest: float) -> Iterator[float]:
+def pauses(first: float, longest: float, growth: float = 1.5) -> Iterator[float]:
     """Seconds to wait between tries: growing, without end."""
     pause = first
     while True:
         yield pause
-        pause = min(pause * 1.5, longest)
+        pause = min(pause * growth, longest)

@@ -12,7 +12,7 @@ from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explaining
 from baker.builders.aws.images import artifact_of, delete_image, images_of_run, require_imdsv2, snapshots_of
 from baker.builders.aws.instances import Seen
-from baker.builders.aws.waiting import poll
+from baker.builders.aws.waiting import RELEASED, STOPPED, poll
 from baker.cleanup import CleanupStack
 from baker.errors import CaptureError
 from baker.events import Emit, Notice, Progress
@@ -79,9 +79,7 @@ class Captor:
     def _stop(self, machine: Seen) -> None:
         with explaining("stopping the machine"):
             self._cloud.ask("stop_instances", InstanceIds=[machine.id])
-            stopped = poll(
-                lambda: self._stopped(machine.id), timeout=STOP_SECONDS, clock=self._clock, first=1.0, longest=5.0
-            )
+            stopped = poll(lambda: self._stopped(machine.id), timeout=STOP_SECONDS, clock=self._clock, pauses=STOPPED)
         if stopped is None:
             raise CaptureError(
                 f"the machine did not stop within {STOP_SECONDS:.0f} s", hint="a service may hang at its stop"
@@ -109,7 +107,7 @@ class Captor:
                 raise
 
         with explaining("asking for the image"):
-            image_id = poll(attempt, timeout=_INSTANCE_SETTLES_SECONDS, clock=self._clock, first=1.0, longest=5.0)
+            image_id = poll(attempt, timeout=_INSTANCE_SETTLES_SECONDS, clock=self._clock, pauses=RELEASED)
         if image_id is None:
             raise CaptureError(f"EC2 does not make an image of {machine.id}: it does not take it for stopped")
         return image_id

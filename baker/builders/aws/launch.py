@@ -17,7 +17,7 @@ from baker.builders.aws.instances import Seen
 from baker.builders.aws.requests import Instance, Placement, SourceImage
 from baker.builders.aws.spec import Aws, ElasticIp
 from baker.builders.aws.tags import from_tag_list, resource_name, run_of, run_tags
-from baker.builders.aws.waiting import poll
+from baker.builders.aws.waiting import RELEASED, RUNNING, poll
 from baker.cleanup import CleanupStack
 from baker.errors import BakeError, BuilderError, LaunchError
 from baker.events import Emit, FactRecorded, Notice
@@ -27,7 +27,6 @@ RELEASE_SECONDS = 120.0
 """How long a group may still be in use by an interface of a machine that ends."""
 
 RUNNING_SECONDS = 300.0
-_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.5, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,13 +227,7 @@ class Launcher:
             return None if wants_address and not seen.public_address else seen
 
         with explaining("waiting for the machine to run"):
-            seen = poll(
-                probe,
-                timeout=RUNNING_SECONDS,
-                clock=self._clock,
-                first=_FIRST_LOOK_SECONDS,
-                longest=_LONGEST_LOOK_SECONDS,
-            )
+            seen = poll(probe, timeout=RUNNING_SECONDS, clock=self._clock, pauses=RUNNING)
         if seen is None:
             raise LaunchError(f"the machine {instance_id} did not come to run within {RUNNING_SECONDS:.0f} s")
         return seen
@@ -252,7 +245,7 @@ class Launcher:
                     in_use = not _deleted(self._cloud, "delete_security_group", GroupId=group["GroupId"]) or in_use
             return None if in_use else True
 
-        if poll(probe, timeout=RELEASE_SECONDS, clock=self._clock, first=0.5, longest=5.0) is None:
+        if poll(probe, timeout=RELEASE_SECONDS, clock=self._clock, pauses=RELEASED) is None:
             raise BuilderError(
                 "the security group is still in use", hint="`bake sweep --on aws --yes` removes it later"
             )

@@ -5,6 +5,7 @@ just made, and all of them give up after ten minutes, where a large image takes 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from baker.ports import Clock
@@ -12,17 +13,34 @@ from baker.wait import wait_until
 
 T = TypeVar("T")
 
-FIRST_SECONDS, LONGEST_SECONDS = 2.0, 15.0
 JITTER = 0.2
 
 
-def poll(
-    probe: Callable[[], T | None],
-    *,
-    timeout: float,
-    clock: Clock,
-    first: float = FIRST_SECONDS,
-    longest: float = LONGEST_SECONDS,
-) -> T | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """Seconds from one question to the next. The last of them is what a wait may last too long, so it is short where
+    the thing comes within a minute, and longer where it may take an hour and each question more is one of hundreds."""
+
+    first: float
+    longest: float
+    growth: float = 1.5
+
+
+RUNNING = Pauses(first=0.5, longest=1.5)
+STOPPED = Pauses(first=1.0, longest=2.0)
+RELEASED = Pauses(first=0.5, longest=5.0)
+IMAGE = Pauses(first=2.0, longest=15.0, growth=1.05)
+"""A twentieth of the time so far: 5 seconds after a minute, 15 after four."""
+
+
+def poll(probe: Callable[[], T | None], *, timeout: float, clock: Clock, pauses: Pauses = IMAGE) -> T | None:
     """Ask until the answer is not None, and return that; None when `timeout` seconds are over."""
-    return wait_until(probe, timeout=timeout, clock=clock, first=first, longest=longest, jitter=JITTER)
+    return wait_until(
+        probe,
+        timeout=timeout,
+        clock=clock,
+        first=pauses.first,
+        longest=pauses.longest,
+        growth=pauses.growth,
+        jitter=JITTER,
+    )
