@@ -1,0 +1,97 @@
+"""Finds in Azure what runs made and did not remove, by its tags, and removes it.
+
+A finished image is no leftover: the tag `bake:expires` is taken off it when its capture has succeeded. What still has
+it is temporary, and nobody's once that instant has passed. A resource group of a run is told as one: it goes as one.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from baker.artifact import Leftover
+from baker.builders.azure import ids, removal
+from baker.builders.azure.calls import Cloud
+from baker.builders.azure.errors import explaining
+from baker.builders.azure.ids import Id
+from baker.builders.azure.images import KIND
+from baker.builders.azure.tags import RUN, Tags, expiry, is_temporary, run_of, run_of_name, tags_of
+from baker.errors import BuilderError
+from baker.ports import Clock
+
+ALL = "all"
+SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_ORDER = tuple(removal.KINDS)
+
+
+def subscriptions(cloud: Cloud) -> tuple[str, ...]:
+    """All subscriptions that the account may use."""
+    with explaining("listing subscriptions"):
+        return tuple(str(it["subscriptionId"]) for it in cloud.listed("/subscriptions") if it.get("state") == "Enabled")
+
+
+def find_leftovers(cloud: Cloud) -> Iterator[Leftover]:
+    """All that bears our tag and is no finished image, in one subscription; of runs that live, too."""
+    with explaining("looking for what runs left"):
+        groups = [group for group in cloud.tagged_groups(RUN) if _is_run_group(group)]
+        whole = {str(group["name"]).casefold() for group in groups}
+        found = [(group, id) for group in groups if (id := ids.parse(str(group["id"])))]
+        for resource in cloud.tagged(RUN):
+            id = ids.parse(str(resource["id"]))
+            if id is None or id.type not in removal.KINDS or id.group.casefold() in whole:
+                continue
+            if is_temporary(tags_of(resource)):
+                found.append((resource, id))
+    for resource, id in sorted(found, key=lambda pair: _ORDER.index(pair[1].type)):
+        yield _leftover(resource, id, cloud.place)
+
+
+def remove_leftover(leftover: Leftover, cloud: Cloud, *, clock: Clock) -> None:
+    """Remove it, when it still bears the tag of its run; content when it is gone. BuilderError when Azure refuses.
+
+    Of a group it is enough that Azure has begun with it.
+    """
+    id = ids.parse(leftover.id)
+    if id is None or id.type not in removal.KINDS:
+        raise BuilderError(f"Azure has no {leftover.kind} {leftover.id}", hint=leftover.remove_hint)
+    if id.type == ids.GROUP:
+        removal.remove_group(leftover.id, leftover.run_id, cloud, clock=clock, wait=False)
+    else:
+        removal.remove(leftover.id, leftover.run_id, cloud, clock=clock)
+
+
+def _is_run_group(group: dict[str, Any]) -> bool:
+    """A group of ours that is not on its way out already: its name and its tags agree."""
+    tags = tags_of(group)
+    going = (group.get("properties") or {}).get("provisioningState") == "Deleting"
+    return is_temporary(tags) and run_of_name(str(group["name"]).lower()) == run_of(tags) and not going
+
+
+def _leftover(resource: dict[str, Any], id: Id, place: str) -> Leftover:
+    tags: Tags = tags_of(resource)
+    return Leftover(
+        builder=KIND,
+        kind=removal.KINDS[id.type],
+        id=str(resource["id"]),
+        location=place,
+        run_id=run_of(tags) or "",
+        created=_instant(resource.get("createdTime")) or _begun(run_of(tags) or ""),
+        expires=expiry(tags),
+        remove_hint=removal.hint(str(resource["id"])),
+    )
+
+
+def _instant(value: object) -> float | None:
+    """Seconds since the epoch, of ISO 8601 with up to seven digits after the second."""
+    if not isinstance(value, str) or not value:
+        return None
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", value).replace("Z", "+00:00")).timestamp()
+
+
+def _begun(run_id: str) -> float | None:
+    """When a run began, which its id tells: of a group Azure does not say when it was made."""
+    try:
+        return datetime.strptime(run_id[:15], "%Y%m%dt%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

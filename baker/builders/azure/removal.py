@@ -1,0 +1,93 @@
+"""Removes what a run made: each thing looked at again, whether it bears the tag of that run."""
+
+from baker.builders.azure import ids
+from baker.builders.azure.calls import Cloud
+from baker.builders.azure.errors import Answer, AzureError, explaining
+from baker.builders.azure.tags import is_temporary, run_of, run_of_name, tags_of
+from baker.builders.azure.waiting import finish, poll
+from baker.errors import BuilderError
+from baker.ports import Clock
+
+KINDS = {
+    ids.GROUP: "resource group",
+    ids.SCHEDULE: "shutdown schedule",
+    ids.VM: "machine",
+    ids.VERSION: "gallery version",
+    ids.DEFINITION: "gallery definition",
+    ids.IMAGE: "image",
+    ids.DISK: "disk",
+    ids.INTERFACE: "network interface",
+    ids.ADDRESS: "public address",
+    ids.SECURITY_GROUP: "security group",
+    ids.NETWORK: "network",
+}
+"""What a run makes, by type, in the order in which it can be removed."""
+
+DELETE_SECONDS = 900.0
+ACCEPTED_SECONDS = 60.0
+GROUP_SECONDS = 3600.0
+
+
+def hint(id: str) -> str:
+    """The command that removes it by hand."""
+    parsed = ids.parse(id)
+    if parsed is not None and parsed.type == ids.GROUP:
+        return f"az group delete --yes --no-wait --subscription {parsed.subscription} --name {parsed.group}"
+    return f"az resource delete --ids {id}"
+
+
+def remove(id: str, run_id: str, cloud: Cloud, *, clock: Clock) -> None:
+    """Remove a resource, and wait until it is gone; content when it is. BuilderError when it stays, or is not ours."""
+    kind = KINDS[_type_of(id)]
+    with explaining(f"removing the {kind} {id}"):
+        found = cloud.find(id)
+        if found is None:
+            return
+        if run_of(tags_of(found)) != run_id or not is_temporary(tags_of(found)):
+            raise BuilderError(f"{kind} {id} does not bear the tag of run {run_id}, and is left alone")
+        finish(cloud, cloud.delete(id), timeout=DELETE_SECONDS, clock=clock)
+
+
+def remove_group(id: str, run_id: str, cloud: Cloud, *, clock: Clock, wait: bool) -> None:
+    """Ask for the end of a resource group with all that is in it, and see that Azure has begun with it.
+
+    That takes minutes, which nobody need wait for, unless `wait` says so. BuilderError when it is not ours, or locked.
+    """
+    with explaining(f"removing the resource group {_name(id)}"):
+        found = cloud.find(id)
+        if found is None:
+            return
+        if run_of(tags_of(found)) != run_id or run_of_name(_name(id)) != run_id:
+            raise BuilderError(f"resource group {_name(id)} is not that of run {run_id}, and is left alone")
+        if not _is_going(found):
+            asked = cloud.delete(id)
+            if wait:
+                finish(cloud, asked, timeout=GROUP_SECONDS, clock=clock)
+                return
+        timeout = GROUP_SECONDS if wait else ACCEPTED_SECONDS
+        if poll(lambda: _gone(id, cloud, wait=wait), timeout=timeout, clock=clock, first=0.2) is None:
+            raise BuilderError(f"resource group {_name(id)} stays", hint=hint(id))
+
+
+def _gone(id: str, cloud: Cloud, *, wait: bool) -> bool | None:
+    try:
+        found = cloud.find(id)
+    except AzureError as error:
+        if error.answer is not Answer.AGAIN:
+            raise
+        return None
+    return True if found is None or (not wait and _is_going(found)) else None
+
+
+def _is_going(group: dict[str, object]) -> bool:
+    properties = group.get("properties")
+    return isinstance(properties, dict) and properties.get("provisioningState") == "Deleting"
+
+
+def _type_of(id: str) -> str:
+    parsed = ids.parse(id)
+    return parsed.type if parsed else ""
+
+
+def _name(id: str) -> str:
+    return id.rsplit("/", 1)[-1]
