@@ -123,6 +123,10 @@ class FakeAws:
         """Credentials are no longer valid."""
         self._ask("POST", "expired", {"access_key": access_key})
 
+    def renew(self) -> None:
+        """All credentials are valid again."""
+        self._ask("DELETE", "expired")
+
     def die(self, instance: str, reason: str = "Server.InternalError") -> None:
         """An instance ends, with a state reason."""
         self._ask("POST", "die", {"instance": instance, "reason": reason})

@@ -31,6 +31,10 @@ class _Quiet(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def connection_dropped(self, error: BaseException, environ: object = None) -> None:
+        """What is lost is noticed at once, and not when somebody's patience is over."""
+        self.close_connection = True
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""
 
