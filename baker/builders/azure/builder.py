@@ -4,7 +4,7 @@ This module is the lifetimes: each context here owns all that it makes, and leav
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -23,7 +23,7 @@ from baker.builders.azure.tags import resource_name, tags_of_run
 from baker.builders.user_data import user_data
 from baker.cleanup import CleanupStack
 from baker.clock import SystemClock
-from baker.errors import BuilderError, LaunchError
+from baker.errors import BakeError, BuilderError, LaunchError
 from baker.events import Emit, FactRecorded, Notice
 from baker.keys import new_key_pair
 from baker.plan import Plan
@@ -63,6 +63,15 @@ class AzureBuilder:
 
     cloud_in: Callable[[str | None, str | None, Clock], Cloud] = Cloud
     clock: Clock = field(default_factory=SystemClock)
+
+    _ready: dict[tuple[str | None, str | None], Cloud] = field(default_factory=dict, compare=False, repr=False)
+
+    def prepare(self, spec: Azure) -> None:
+        """Load the SDK and get a token, beside other work. What is wrong is told to who asks next."""
+        cloud = self.cloud_in(spec.subscription, spec.cloud, self.clock)
+        self._ready[spec.subscription, spec.cloud] = cloud  # at once: who asks meanwhile waits for this one
+        with suppress(BakeError):
+            cloud.prepare()
 
     def check(self, spec: Azure) -> tuple[Problem, ...]:
         """What is wrong with the spec itself."""
@@ -227,7 +236,8 @@ class AzureBuilder:
         return AzureMachine(launched, cloud, captor, clock=self.clock)
 
     def _cloud(self, spec: Azure) -> Cloud:
-        return self.cloud_in(spec.subscription, spec.cloud, self.clock)
+        ready = self._ready.get((spec.subscription, spec.cloud))
+        return ready or self.cloud_in(spec.subscription, spec.cloud, self.clock)
 
     def _cloud_of(self, artifact: Artifact) -> Cloud:
         id = ids.parse(artifact.id)

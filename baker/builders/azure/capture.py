@@ -8,13 +8,13 @@ from typing import Any
 from baker.artifact import Artifact
 from baker.builders.azure import ids, images, removal, requests
 from baker.builders.azure.calls import Cloud
-from baker.builders.azure.errors import AzureError, explaining
+from baker.builders.azure.errors import TIMED_OUT, AzureError, explaining
 from baker.builders.azure.ids import Group
 from baker.builders.azure.operations import Operation
 from baker.builders.azure.requests import Definition, Payload
 from baker.builders.azure.spec import Azure, Gallery
 from baker.builders.azure.tags import EXPIRES, label_tags, tags_of
-from baker.builders.azure.waiting import TIMED_OUT, finish
+from baker.builders.azure.waiting import finish
 from baker.cleanup import CleanupStack
 from baker.errors import CaptureError
 from baker.events import Emit, Progress
@@ -65,10 +65,10 @@ class Captor:
         with CleanupStack(self._emit, self._clock) as cleanup:
             made = []
             if image:
-                part = {images.PART_OF: version} if version else {}
+                part = {images.PART_OF: version.rsplit("/", 1)[-1]} if version else {}
                 made.append(self._image(image, machine, self._tags({**said, **part}), cleanup))
             if spec.gallery:
-                whole = {images.IMAGE_TOO: image} if image else {}
+                whole = {images.IMAGE_TOO: f"{spec.image_group}/{name}"} if image else {}
                 made += self._version(version, spec.gallery, machine, self._tags({**said, **whole}), cleanup)
             for id in made:
                 self._make_lasting(id)

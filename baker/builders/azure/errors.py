@@ -13,6 +13,9 @@ from enum import Enum, auto
 
 from baker.errors import BakeError, BuilderError, BuilderUnavailableError, LaunchError, ReachError, RecipeError
 
+TIMED_OUT = "NotFinishedInTime"
+"""The code of the error for what took too long; none of Azure's own."""
+
 
 class Answer(Enum):
     """What to do about an error."""
@@ -184,6 +187,11 @@ TRANSLATIONS = (
     _row(
         "VMSizeDoesntSupport.*|InvalidVMSize|VirtualMachineSizeNotFound",
         Answer.TELL, RecipeError, "the size does not go with the image", "name other sizes in the Azure(...)",
+    ),
+    _row(
+        TIMED_OUT,
+        Answer.TELL, summary="Azure accepted it, and did not come to an end with it in time",
+        hint="the portal's activity log says what it works on; try again later",
     ),
     _row(
         "OSProvisioningTimedOut|OSProvisioningClientError|OSProvisioningInternalError|VMStartTimedOut|"

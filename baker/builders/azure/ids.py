@@ -31,6 +31,7 @@ _SPELLED = {
     VM: "Microsoft.Compute/virtualMachines",
     DISK: "Microsoft.Compute/disks",
     IMAGE: "Microsoft.Compute/images",
+    VERSION: "Microsoft.Compute/galleries/images/versions",
     GALLERY: "Microsoft.Compute/galleries",
     INTERFACE: "Microsoft.Network/networkInterfaces",
     ADDRESS: "Microsoft.Network/publicIPAddresses",
@@ -95,6 +96,17 @@ def parse(id: str) -> Id | None:
 def same(one: str, other: str) -> bool:
     """Whether two ids or names mean the same."""
     return one.casefold() == other.casefold()
+
+
+def canonical(id: str) -> str:
+    """One spelling of the id of an image, whatever the case in which Azure gave it."""
+    parsed = parse(id)
+    if parsed is None or parsed.type not in _SPELLED:
+        return id
+    namespace, *types = _SPELLED[parsed.type].split("/")
+    path = "/".join(f"{type}/{name.lower()}" for type, name in zip(types, parsed.names, strict=True))
+    group = Group(subscription=parsed.subscription.lower(), name=parsed.group.lower())
+    return f"{group.id}/providers/{namespace}/{path}"
 
 
 def parent(id: str) -> str:

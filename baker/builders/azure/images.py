@@ -1,6 +1,7 @@
 """The images that bakes made in Azure: found by our tags, described, labelled, deleted."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from baker.artifact import Artifact
@@ -22,7 +23,7 @@ DISKS, LOGIN_USER, SIZE, SECURITY, CLOUD = "disks", "login-user", "size", "secur
 
 NAME, CREATED = "image-name", "created"
 IMAGE_TOO, PART_OF = "managed-image", "part-of"
-"""Where both were made: the version names the managed image, which is a part of it."""
+"""Where both were made: the version names group and name of the managed image, which is a part of it."""
 
 CHANGE_SECONDS = 3600.0
 
@@ -83,7 +84,7 @@ def artifact_of(resource: Description) -> Artifact:
     gib = _gib(resource.get("properties") or {})
     return Artifact(
         builder=KIND,
-        id=str(resource["id"]),
+        id=ids.canonical(str(resource["id"])),
         location=str(resource.get("location", "")),
         name=labels.get(NAME) or str(resource.get("name", "")),
         fingerprint=labels.get("fingerprint", ""),
@@ -104,15 +105,19 @@ def content_of(resource: Description) -> str:
     """What identifies the content: neither kind of image can be changed, only replaced by another of the same id.
 
     A version was published at an instant; a managed image names the disks that it was made of, which had the name of a
-    run that no other run has.
+    run that no other run has. A hash of that, because an id may be longer than a tag.
     """
-    id, properties = str(resource["id"]), resource["properties"]
+    return "sha256:" + sha256(_origin(resource).encode()).hexdigest()
+
+
+def _origin(resource: Description) -> str:
+    id, properties = ids.canonical(str(resource["id"])), resource["properties"]
     if published := (properties.get("publishingProfile") or {}).get("publishedDate"):
-        return f"{id.lower()}@{published}"
+        return f"{id}@{published}"
     storage = properties.get("storageProfile") or {}
     disks = [storage.get("osDisk") or {}, *(storage.get("dataDisks") or ())]
     made_of = [str((disk.get("managedDisk") or disk.get("snapshot") or {}).get("id", "")) for disk in disks]
-    return f"{id.lower()}@{'+'.join(name.rsplit('/', 1)[-1].lower() for name in made_of)}"
+    return f"{id}@{'+'.join(name.rsplit('/', 1)[-1].lower() for name in made_of)}"
 
 
 def set_labels(artifact: Artifact, labels: Mapping[str, str], cloud: Cloud, *, clock: Clock) -> None:
@@ -154,9 +159,12 @@ def delete_image(artifact: Artifact, cloud: Cloud, *, clock: Clock) -> None:
         found = cloud.find(artifact.id)
         if found is not None and run_of(tags_of(found)) is None:
             raise BuilderError(f"{artifact.id} was made by no bake, and is left alone")
-        for id in (artifact.id, artifact.labels.get(IMAGE_TOO, "")):
-            if id:
-                finish(cloud, cloud.delete(id), timeout=CHANGE_SECONDS, clock=clock)
+        parts = [artifact.id]
+        if too := artifact.labels.get(IMAGE_TOO):
+            group, name = too.split("/")
+            parts.append(cloud.group(group).holds(ids.IMAGE, name))
+        for id in parts:
+            finish(cloud, cloud.delete(id), timeout=CHANGE_SECONDS, clock=clock)
         _delete_empty_definition(artifact.id, cloud, clock=clock)
 
 

@@ -36,14 +36,12 @@ def find_leftovers(cloud: Cloud) -> Iterator[Leftover]:
     with explaining("looking for what runs left"):
         groups = [group for group in cloud.tagged_groups(RUN) if _is_run_group(group)]
         whole = {str(group["name"]).casefold() for group in groups}
-        found = [(group, id) for group in groups if (id := ids.parse(str(group["id"])))]
-        for resource in cloud.tagged(RUN):
-            id = ids.parse(str(resource["id"]))
-            if id is None or id.type not in removal.KINDS or id.group.casefold() in whole:
-                continue
-            if is_temporary(tags_of(resource)):
-                found.append((resource, id))
-    for resource, id in sorted(found, key=lambda pair: _ORDER.index(pair[1].type)):
+        temporary = [it for it in cloud.tagged(RUN) if is_temporary(tags_of(it))]
+        single = {str(it["id"]).casefold(): it for it in (*temporary, *_disks(cloud))}
+    found = [(it, id) for it in (*groups, *single.values()) if (id := ids.parse(str(it["id"])))]
+    wanted = [(it, id) for it, id in found if id.type == ids.GROUP or id.group.casefold() not in whole]
+    known = [(it, id) for it, id in wanted if id.type in removal.KINDS]
+    for resource, id in sorted(known, key=lambda pair: _ORDER.index(pair[1].type)):
         yield _leftover(resource, id, cloud.place)
 
 
@@ -68,15 +66,22 @@ def _is_run_group(group: dict[str, Any]) -> bool:
     return is_temporary(tags) and run_of_name(str(group["name"]).lower()) == run_of(tags) and not going
 
 
+def _disks(cloud: Cloud) -> list[dict[str, Any]]:
+    """Disks that stayed behind when their machine went: they came with it, and bear its name and no tag."""
+    disks = cloud.ask("list disks", lambda sdk: sdk.pages(sdk.compute.disks.list))
+    return [disk for disk in disks if removal.run_of_disk(str(disk["name"])) and not disk.get("managedBy")]
+
+
 def _leftover(resource: dict[str, Any], id: Id, place: str) -> Leftover:
     tags: Tags = tags_of(resource)
+    run_id = run_of(tags) or removal.run_of_disk(id.name) or ""
     return Leftover(
         builder=KIND,
         kind=removal.KINDS[id.type],
         id=str(resource["id"]),
         location=place,
-        run_id=run_of(tags) or "",
-        created=_instant(resource.get("createdTime")) or _begun(run_of(tags) or ""),
+        run_id=run_id,
+        created=_instant(resource.get("createdTime")) or _begun(run_id),
         expires=expiry(tags),
         remove_hint=removal.hint(str(resource["id"])),
     )

@@ -1,5 +1,9 @@
 """Removes what a run made: each thing looked at again, whether it bears the tag of that run."""
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from baker.builders.azure import ids
 from baker.builders.azure.calls import Cloud
 from baker.builders.azure.errors import Answer, AzureError, explaining
@@ -23,6 +27,8 @@ KINDS = {
 }
 """What a run makes, by type, in the order in which it can be removed."""
 
+_DISK = re.compile(r"(bake-.+?)-(root|data-\d+)")
+
 DELETE_SECONDS = 900.0
 ACCEPTED_SECONDS = 60.0
 GROUP_SECONDS = 3600.0
@@ -43,7 +49,7 @@ def remove(id: str, run_id: str, cloud: Cloud, *, clock: Clock) -> None:
         found = cloud.find(id)
         if found is None:
             return
-        if run_of(tags_of(found)) != run_id or not is_temporary(tags_of(found)):
+        if not _is_of_run(found, run_id):
             raise BuilderError(f"{kind} {id} does not bear the tag of run {run_id}, and is left alone")
         finish(cloud, cloud.delete(id), timeout=DELETE_SECONDS, clock=clock)
 
@@ -67,6 +73,19 @@ def remove_group(id: str, run_id: str, cloud: Cloud, *, clock: Clock, wait: bool
         timeout = GROUP_SECONDS if wait else ACCEPTED_SECONDS
         if poll(lambda: _gone(id, cloud, wait=wait), timeout=timeout, clock=clock, first=0.2) is None:
             raise BuilderError(f"resource group {_name(id)} stays", hint=hint(id))
+
+
+def _is_of_run(resource: Mapping[str, Any], run_id: str) -> bool:
+    """By its tag; a disk that came with a machine bears none, and has the machine's name, which no other run has."""
+    tags = tags_of(resource)
+    is_disk = _type_of(str(resource["id"])) == ids.DISK
+    return (is_temporary(tags) and run_of(tags) == run_id) or (is_disk and run_of_disk(str(resource["name"])) == run_id)
+
+
+def run_of_disk(name: str) -> str | None:
+    """The run whose machine had a disk of this name; None when it is none of ours."""
+    found = _DISK.fullmatch(name.lower())
+    return run_of_name(found[1]) if found else None
 
 
 def _gone(id: str, cloud: Cloud, *, wait: bool) -> bool | None:

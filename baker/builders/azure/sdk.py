@@ -5,6 +5,7 @@ accepted comes back at once.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,9 @@ _CREDENTIAL_HINT = (
     "log in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or "
     "AZURE_FEDERATED_TOKEN_FILE)"
 )
+
+_NOT_SET_UP = re.compile(r"unavailable|not found on path|is not installed|could not be found|requires the '|^Attempted")
+"""What the SDK says of each place that holds no credentials: of interest is the one that does, if any."""
 
 
 class _Accepted:
@@ -173,9 +177,10 @@ def refused(action: str) -> Iterator[None]:
 
 def _no_credentials(error: Exception) -> NoAccountError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith("Visit ") and not _NOT_SET_UP.search(line)] or lines[:1]
     return NoAccountError(
         "no Azure credentials are found, or Azure does not accept them",
-        details=[("the SDK says", "\n".join(lines[:12]))],
+        details=[("the SDK says", "\n".join(said[:6]))],
         hint=_CREDENTIAL_HINT,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from baker.builders.azure.calls import Cloud
-from baker.builders.azure.errors import AzureError
+from baker.builders.azure.errors import TIMED_OUT, AzureError
 from baker.builders.azure.operations import Operation
 from baker.ports import Clock
 from baker.wait import wait_until
@@ -17,9 +17,6 @@ T = TypeVar("T")
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 10.0
 JITTER = 0.2
-
-TIMED_OUT = "BakerTimedOut"
-"""The code of the error for what took too long; none of Azure's own."""
 
 
 def poll(
