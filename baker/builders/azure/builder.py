@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from baker.artifact import Artifact, Leftover, ShareResult
 from baker.builders.admission import admitted_networks
-from baker.builders.azure import checking, ids, images, leftovers, preflight, requests, sharing
+from baker.builders.azure import checking, ids, images, leftovers, preflight, requests, sharing, targets
 from baker.builders.azure.calls import Body, Cloud
 from baker.builders.azure.capture import Captor, Capturing, definition_problem, version_id
 from baker.builders.azure.errors import explaining
@@ -80,7 +80,8 @@ class AzureBuilder:
     def preflight(self, plan: Plan, *, until: float) -> tuple[Problem, ...]:  # noqa: ARG002  (tokens are renewed)
         """What the account, the region or the gallery would refuse. Creates nothing."""
         spec = _azure_spec(plan.spec)
-        if problems := tuple(checking.disk_problems(plan.disks)):
+        alone = () if spec.gallery else targets.managed_image_problems(plan.recipe.share)
+        if problems := (*checking.disk_problems(plan.disks), *alone):
             return problems
         cloud = self._cloud(spec)
         cloud.prepare()
@@ -179,7 +180,7 @@ class AzureBuilder:
 
     def check_share(self, share: Share) -> tuple[Problem, ...]:
         """What in a share list cannot be meant; asks nobody."""
-        return tuple(sharing.share_problems(share))
+        return tuple(targets.share_problems(share))
 
     def share(
         self,
