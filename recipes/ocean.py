@@ -3,6 +3,7 @@
     bake recipes/ocean.py                                    with conda-forge, GitHub and a data host in reach
     python -m lab run -- bake recipes/ocean.py               where they are not: the lab serves what is fetched
     bake recipes/ocean.py --on aws                           in your AWS account, in the region of your environment
+    bake recipes/ocean.py --on azure --set azure_group=images --set azure_gallery=research     in your subscription
     bake recipes/ocean.py --set data_gib=200 --set notebooks=https://github.com/you/your-notebooks --set ref=main \\
         --set notebook=tides.ipynb --set data=sftp://your.host/tides --set data_user=you
 
@@ -12,6 +13,7 @@ dataset.py` makes the data. In a world without the lab, name yours.
 
 from baker import Disk, Recipe, Secret, SftpSource
 from baker.builders.aws.spec import Aws
+from baker.builders.azure.spec import Azure, Gallery
 from baker.builders.qemu.spec import DebianPackages, Qemu
 from baker.checks import imports, jupyter_runs, kernel_starts, mount_present, notebook_runs
 from provisioners import (
@@ -37,6 +39,8 @@ def recipe(
     data: str = "sftp://data.example.org/ocean",
     data_user: str = "ocean",
     data_gib: int = 4,
+    azure_group: str = "images",
+    azure_gallery: str = "research",
 ) -> Recipe:
     """Each parameter can be changed with `--set NAME=VALUE`. The password is taken from $OCEAN_DATA_PASSWORD."""
     return Recipe(
@@ -45,6 +49,12 @@ def recipe(
         builders=(
             Qemu(source=DebianPackages(suite="bookworm"), memory_mib=4096, cpus=2, disk_gib=12),
             Aws(source="debian-12", instance_types=("t3.large", "t3a.large", "m5.large"), root_gib=16),
+            Azure(
+                source="Debian:debian-12:12-gen2:latest",
+                sizes=("Standard_D2s_v5", "Standard_D2as_v5"),
+                root_gib=32,
+                gallery=Gallery(group=azure_group, name=azure_gallery),  # a gallery that is there; its region is taken
+            ),
         ),
         disks=(Disk(name="data", size_gib=data_gib),),
         provisioners=(

@@ -63,7 +63,7 @@ def test_plan_works_with_every_sdk_blocked(recipe: Path) -> None:
 
 def test_the_recipe_of_the_house_is_planned_for_each_builder_with_every_sdk_blocked() -> None:
     ocean = str(Path(__file__).parents[3] / "recipes" / "ocean.py")
-    for kind, source in (("qemu", "bookworm"), ("aws", "debian-12")):
+    for kind, source in (("qemu", "bookworm"), ("aws", "debian-12"), ("azure", "12-gen2")):
         shown = _python(f"{BLOCKED}\n{MAIN}\nsys.exit(code)", "plan", ocean, "--on", kind)
         assert (shown.returncode, shown.stderr) == (0, "")
         assert f"builder      {kind}\n" in shown.stdout
