@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from baker.artifact import Artifact, Leftover, ShareResult
-from baker.builders.aws import images, leftovers, network, preflight, requests, sharing
+from baker.builders.aws import conditions, images, leftovers, network, preflight, requests, sharing
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.capture import Captor, Capturing
 from baker.builders.aws.errors import explaining
@@ -31,6 +31,7 @@ from baker.keys import new_key_pair
 from baker.plan import Plan
 from baker.ports import Address, Clock, Problem, RunInfo, Uploader
 from baker.recipe import Disk, Share
+from baker.refusal import refuse
 
 SSH_PORT = 22
 REGIONS_AT_ONCE = 8
@@ -74,33 +75,24 @@ class AwsBuilder:
 
     def check(self, spec: Aws) -> tuple[Problem, ...]:
         """What is wrong with the spec itself."""
-        return tuple(preflight.spec_problems(spec))
+        return tuple(conditions.spec_problems(spec))
 
     def preflight(self, plan: Plan, *, until: float) -> tuple[Problem, ...]:
         """What the account, the region or the network would refuse. Creates nothing."""
         spec = _aws_spec(plan.spec)
         cloud = self._cloud(spec.region)
-        problems = [
-            *preflight.disk_problems(plan.disks),
-            *preflight.credential_problems(cloud, until=until, clock=self.clock),
-        ]
-        if problems:
-            return tuple(problems)
-        source = find_source(spec, cloud)
-        with explaining("looking at the account and its network"):
-            found = network.subnets(spec, cloud)
-            return (
-                *preflight.source_problems(spec, source, cloud, has_disks=bool(plan.disks)),
-                *preflight.network_problems(spec, found, cloud),
-                *preflight.sharing_problems(spec, plan.recipe.share, cloud),
-                *preflight.permission_problems(spec, source, found[0], cloud),
-            )
+        return (
+            *conditions.disk_problems(plan.disks),
+            *preflight.account_problems(spec, plan, cloud, until=until, clock=self.clock),
+        )
 
     @contextmanager
     def machine(self, spec: Aws, disks: tuple[Disk, ...], run: RunInfo, emit: Emit) -> Iterator[AwsMachine]:
         """A machine from the source image, with empty volumes. Entering returns once it runs and has its address."""
         cloud = self._cloud(spec.region)
         source = find_source(spec, cloud)
+        with explaining("looking for an image of this name"):
+            refuse(preflight.name_problems(run.image_name, cloud))
         emit(FactRecorded(source="launch", name="source image", value=f"{source.id} {source.name}".strip()))
         data = requests.data_mappings(source, disks, spec.data)
         wanted = Wanted(

@@ -57,8 +57,18 @@ class Cloud:
         if credentials is None:
             raise _no_credentials()
         expires = getattr(credentials, "_expiry_time", None)
-        renewable = type(credentials).__name__ in ("DeferredRefreshableCredentials", "RefreshableCredentials")
+        kept = type(credentials).__name__ in ("DeferredRefreshableCredentials", "RefreshableCredentials")
+        renewable = kept and credentials.method != "env"  # AWS_CREDENTIAL_EXPIRATION: nobody renews an environment
         return None if expires is None or renewable else float(expires.timestamp())
+
+    def known_regions(self) -> frozenset[str]:
+        """Those that this version of the SDK knows, of all partitions; empty when it cannot tell."""
+        session = self._opened()
+        return frozenset(
+            region
+            for partition in session.get_available_partitions()
+            for region in session.get_available_regions("ec2", partition_name=partition)
+        )
 
     def ask(self, action: str, service: str = "ec2", /, **parameters: Any) -> dict[str, Any]:
         """What AWS answers to `action` (as "run_instances"). AwsError for a refusal that a retry does not change.
@@ -140,6 +150,10 @@ class Cloud:
             said = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             raise AwsError(action, str(said.get("Code", "Unknown")), str(said.get("Message", "")), status) from error
+        except RuntimeError as error:  # what botocore says of credentials of the environment whose time is over
+            if "expired" not in str(error):
+                raise
+            raise AwsError(action, "ExpiredToken", str(error)) from error
         except (*unreached, parsers.ResponseParserError) as error:
             # A page of HTML from a proxy cannot be parsed, and says as little about what was done as no answer at all.
             raise LostReplyError(action, type(error).__name__, str(error)) from error

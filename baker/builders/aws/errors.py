@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from baker.errors import BakeError, BuilderError, BuilderUnavailableError, LaunchError, ReachError, RecipeError
+from baker.errors import BakeError, BuilderError, BuilderUnavailableError, LaunchError
 
 
 class Answer(Enum):
@@ -103,27 +103,28 @@ TRANSLATIONS = (
     _row(
         "OptInRequired|PendingVerification|Blocked|AccountDisabled|SubscriptionRequiredException",
         Answer.TELL, summary="the account cannot be used for this",
-        hint="AWS's message says what is missing; a source image from the Marketplace wants its terms accepted first",
+        hint="AWS's message says what is missing: a region may have to be enabled for the account first, and a source "
+        "image from the Marketplace wants its terms accepted",
     ),
     _row(
         "InvalidAMIID\\.(NotFound|Malformed|Unavailable)|ParameterNotFound|InvalidParameterVersion",
-        Answer.TELL, RecipeError, "there is no such image in this region",
-        "image ids differ from region to region: name the source (\"ubuntu-24.04\"), or look the id up for the region",
+        Answer.TELL, summary="there is no such image in this region",
+        hint='image ids differ from region to region: name the source ("ubuntu-24.04"), or look the id up there',
     ),
     _row(
         "InvalidInstanceType|InstanceTypeNotSupported|InvalidInstanceType\\.NotFound",
-        Answer.TELL, RecipeError, "there is no such instance type here",
-        "set instance_types in the Aws(...) of the recipe",
+        Answer.TELL, summary="there is no such instance type here",
+        hint="set instance_types in the Aws(...) of the recipe",
     ),
     _row(
         "InvalidSubnet(ID|Id)\\.(NotFound|Malformed)|InvalidVpc(ID|Id)\\.(NotFound|Malformed)|VPCIdNotSpecified|"
         "MissingInput|DefaultVpcDoesNotExist|InvalidSubnet\\.Conflict",
-        Answer.TELL, RecipeError, "the network does not exist", "set subnets or vpc in the Aws(...) of the recipe",
+        Answer.TELL, summary="the network does not exist", hint="set subnets or vpc in the Aws(...) of the recipe",
     ),
     _row(
-        "InvalidKMSKey\\..*|KMS\\..*|KMSKeyNotAccessibleFault|InvalidKmsKey.*|InvalidKeyId",
-        Answer.TELL, RecipeError, "the encryption key cannot be used",
-        "set kms_key to a key of this region that the account may use, and that is enabled",
+        "InvalidKMSKey\\..*|KMS\\..*|KMSKeyNotAccessibleFault|InvalidKmsKey.*|InvalidKeyId|NotFoundException|InvalidArnException",
+        Answer.TELL, summary="the encryption key cannot be used",
+        hint="set kms_key to a key of this region that the account may use, and that is enabled",
     ),
     _row(
         "InvalidAMIName\\.Duplicate",
@@ -132,13 +133,13 @@ TRANSLATIONS = (
     _row("InvalidKeyPair\\.Duplicate|InvalidGroup\\.Duplicate|InvalidPermission\\.Duplicate", Answer.MADE),
     _row("IdempotentInstanceTerminated|IdempotentParameterMismatch", Answer.SPENT),
     _row(
-        "InvalidAMIName\\.Malformed", Answer.TELL, RecipeError, "EC2 does not take the name of the image",
-        "3 to 128 letters, digits and ( ) [ ] . / - ' @ _",
+        "InvalidAMIName\\.Malformed", Answer.TELL, summary="EC2 does not take the name of the image",
+        hint="3 to 128 letters, digits and ( ) [ ] . / - ' @ _",
     ),
     _row(
         "InvalidAMIAttributeItemValue|InvalidUserID\\.Malformed|InvalidParameterValue\\.Account",
-        Answer.TELL, RecipeError, "there is no such account or organisation",
-        "an account is 12 digits; see `bake share --help`",
+        Answer.TELL, summary="there is no such account or organisation",
+        hint="an account is 12 digits; see `bake share --help`",
     ),
     _row(
         "OperationNotPermitted|InvalidRequest|BlockPublicAccess.*",
@@ -186,14 +187,20 @@ def explain(error: AwsError, doing: str) -> BakeError:
     details = [("while", f"{doing} ({error.action})"), ("AWS says", f"{error.code}: {error.message}")]
     if isinstance(error, LostReplyError):
         hint = "look at the network and at proxies; nothing was left behind, or `bake sweep --on aws` finds it"
-        return ReachError(f"AWS cannot be reached while {doing}", details=details, hint=hint)
+        return BuilderError(f"AWS cannot be reached while {doing}", details=details, hint=hint)
     row = translation_of(error.code)
     if row is None:
         return BuilderError(f"AWS refused {doing}", details=details, hint="AWS's own words are above")
     summary = row.summary or f"AWS refused {doing}"
-    if denied := re.search(r"perform: (\S+)", error.message):
-        details.append(("action", denied[1]))
+    if denied := denied_action(error):
+        details.append(("action", denied))
     return row.error(summary, details=details, hint=row.hint)
+
+
+def denied_action(error: AwsError) -> str | None:
+    """What was not permitted, when AWS says it: it may be another action than the one that was asked for."""
+    found = re.search(r"perform: (\S+)", error.message)
+    return found[1] if found else None
 
 
 @contextmanager

@@ -1,103 +1,89 @@
 """What can be known to go wrong before anything is created: each refusal names what mends it.
 
-Values of the spec are looked at without any network; the rest is asked of EC2, which changes nothing for being asked
-(`DryRun`).
+All of it is asked of AWS, which changes nothing for being asked (`DryRun`); what is wrong with the spec itself,
+`baker.builders.aws.conditions` has said before.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
-from baker.builders.admission import admit_problem
-from baker.builders.aws import requests, tags
+from baker.builders.aws import allowance, network, requests, tags
 from baker.builders.aws.calls import Cloud
-from baker.builders.aws.errors import Answer, AwsError, explain, explaining
+from baker.builders.aws.errors import Answer, AwsError, denied_action, explain, explaining
 from baker.builders.aws.network import Subnet
-from baker.builders.aws.proxy import program_problems, proxy_problem
-from baker.builders.aws.requests import MOST_DISKS, SourceImage
-from baker.builders.aws.source import login_user, source_problem
-from baker.builders.aws.spec import NOBODY, Aws, ElasticIp, Volume
+from baker.builders.aws.proxy import program_problems
+from baker.builders.aws.requests import SourceImage
+from baker.builders.aws.source import find_source
+from baker.builders.aws.spec import Aws
+from baker.errors import BakeError
+from baker.plan import Plan
 from baker.ports import Clock, Problem
-from baker.recipe import Disk, Share
-
-_INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
-_SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}")
-_VPC = re.compile(r"vpc-[0-9a-f]{8,17}")
-_ALLOCATION = re.compile(r"eipalloc-[0-9a-f]{8,17}")
-_LARGEST_GIB = 65536
-
-Wrong = Callable[[str, str], Problem]
+from baker.suggestion import did_you_mean
 
 
-def spec_problems(spec: Aws) -> Iterator[Problem]:
-    """What is wrong with the spec itself; asks nobody. Values may have any type: a recipe is not type-checked."""
-
-    def wrong(field: str, must: str) -> Problem:
-        return Problem(summary=f"Aws({field}={getattr(spec, field)!r}): {must}", exit_code=2)
-
-    types = spec.instance_types
-    if not isinstance(types, tuple) or not types or not all(_is(value, _INSTANCE_TYPE) for value in types):
-        yield wrong("instance_types", 'must be a tuple of types such as ("t3.large", "t3a.large")')
-    if problem := source_problem(spec.source):
-        yield wrong("source", problem)
-    elif login_user(spec) is None:
-        yield wrong("login_user", "must be said for this source: nobody can know whose account its image has")
-    if not isinstance(spec.root_gib, int) or not 1 <= spec.root_gib <= _LARGEST_GIB:
-        yield wrong("root_gib", f"must be a whole number from 1 to {_LARGEST_GIB}")
-    if spec.spot not in ("never", "prefer", "only"):
-        yield wrong("spot", 'must be "never", "prefer" or "only"')
-    if not all(_is(value, _SUBNET) for value in spec.subnets):
-        yield wrong("subnets", 'must be ids such as "subnet-0123456789abcdef0"')
-    if spec.vpc is not None and not _is(spec.vpc, _VPC):
-        yield wrong("vpc", 'must be an id such as "vpc-0123456789abcdef0"')
-    if spec.admit != NOBODY and (problem := admit_problem(spec.admit)):
-        yield wrong("admit", problem)
-    if problem := proxy_problem(spec.proxy_command):
-        yield wrong("proxy_command", problem)
-    elif spec.admit == NOBODY and not spec.proxy_command:
-        yield wrong("admit", "leaves no way to the machine, but with a proxy_command such as session manager")
-    yield from _address_problems(spec, wrong)
-    for field in ("root", "data"):
-        if not isinstance(getattr(spec, field), Volume):
-            yield wrong(field, "must be a Volume(...)")
+def account_problems(spec: Aws, plan: Plan, cloud: Cloud, *, until: float, clock: Clock) -> Iterator[Problem]:
+    """All of them. Without credentials that work nothing else can be known: BakeError, or these problems alone."""
+    unusable = [*region_problems(plan, cloud), *credential_problems(cloud, until=until, clock=clock)]
+    if unusable:
+        yield from unusable
+        return
+    found: list[Problem] = []
+    with _told("looking up the source image", found):
+        source = find_source(spec, cloud)
+        found += source_problems(spec, source, cloud, has_disks=bool(plan.disks))
+    with _told("looking at the network", found):
+        subnets = network.subnets(spec, cloud)
+        found += network_problems(spec, subnets, cloud)
+    with _told("looking at the quotas of the account", found):
+        found += allowance.quota_problems(spec, cloud)
+    with _told("looking at the encryption keys", found):
+        found += allowance.key_problems(spec, cloud)
+    with _told("looking at what can be shared", found):
+        found += allowance.sharing_problems(spec, plan.recipe.share, cloud)
+    if not found:  # the very calls of a bake: what is wrong already would be refused again, in other words
+        with _told("asking what is permitted", found):
+            found += permission_problems(spec, source, subnets[0], cloud)
+    yield from found
 
 
-def _address_problems(spec: Aws, wrong: Wrong) -> Iterator[Problem]:
-    match spec.address:
-        case "public" | "private" | ElasticIp(allocation_id=None):
-            pass
-        case ElasticIp(allocation_id=allocation) if _is(allocation, _ALLOCATION):
-            pass
-        case _:
-            yield wrong("address", 'must be "public", "private" or ElasticIp(...)')
-    if urlsplit(str(spec.caller_service)).scheme not in ("https", "http"):
-        yield wrong("caller_service", "must be an https:// address")
-    if not isinstance(spec.boot_timeout_seconds, int | float) or spec.boot_timeout_seconds <= 0:
-        yield wrong("boot_timeout_seconds", "must be a number of seconds larger than 0")
+@contextmanager
+def _told(doing: str, found: list[Problem]) -> Iterator[None]:
+    """That a question is refused is a problem too, and no reason to ask no more."""
+    try:
+        with explaining(doing):
+            yield
+    except BakeError as error:
+        said = "; ".join(text for label, text in error.details if label == "AWS says")
+        summary = f"{error.summary} ({said})" if said else error.summary
+        found.append(Problem(summary=summary, hint=error.hint, exit_code=error.exit_code))
 
 
-def disk_problems(disks: tuple[Disk, ...]) -> Iterator[Problem]:
-    if len(disks) > MOST_DISKS:
-        yield Problem(summary=f"{len(disks)} disks are too many: EC2 takes {MOST_DISKS} beside the root", exit_code=2)
-    for disk in disks:
-        if not isinstance(disk.size_gib, int) or not 1 <= disk.size_gib <= _LARGEST_GIB:
+def region_problems(plan: Plan, cloud: Cloud) -> Iterator[Problem]:
+    """Regions that the SDK does not know: nobody answers for them, which looks like a network that is away."""
+    known = cloud.known_regions()
+    wanted = {cloud.region: "", **dict.fromkeys(plan.recipe.share.regions, " to copy the image to")}
+    for region, why in wanted.items():
+        if known and region not in known:
             yield Problem(
-                summary=f"disk {disk.name!r}: size_gib must be a whole number from 1 to {_LARGEST_GIB}", exit_code=2
+                summary=f"AWS has no region {region}{why}, as far as boto3 knows",
+                hint=did_you_mean(region, known) or "a newer boto3 may know it: pip install --upgrade boto3",
             )
 
 
 def credential_problems(cloud: Cloud, *, until: float, clock: Clock) -> Iterator[Problem]:
     """Credentials that end before the bake may: AWS would refuse its clean-up, too. BuilderError without any."""
     expires = cloud.credentials_expire_at()
+    if expires is not None and expires < until:
+        minutes = (expires - clock.now()) / 60
+        when = f"expire in {minutes:.0f} minutes, before the bake may end" if minutes > 0 else "have expired"
+        yield Problem(
+            summary=f"the AWS credentials {when}",
+            hint="log in again for longer, or give a smaller --timeout" if minutes > 0 else "log in again",
+        )
+        return
     with explaining("asking AWS whose the credentials are"):
         cloud.ask("get_caller_identity", "sts")
-    if expires is not None and expires < until:
-        minutes = max(0.0, expires - clock.now()) / 60
-        yield Problem(
-            summary=f"the AWS credentials expire in {minutes:.0f} minutes, before the bake may end",
-            hint="log in again for longer, or give a smaller --timeout",
-        )
 
 
 def source_problems(spec: Aws, source: SourceImage, cloud: Cloud, *, has_disks: bool) -> Iterator[Problem]:
@@ -108,12 +94,11 @@ def source_problems(spec: Aws, source: SourceImage, cloud: Cloud, *, has_disks: 
             hint=f"set root_gib={source.root_gib} or more in the Aws(...) of the recipe",
         )
     for name in spec.instance_types:
-        kind = _instance_type(name, cloud)
+        kind = allowance.instance_type(name, cloud)
         if kind is None:
             yield Problem(
-                summary=f"there is no instance type {name} in {cloud.region}",
-                hint="set instance_types in the Aws(...) of the recipe",
-                exit_code=2,
+                summary=f"there is no instance type {name} in {cloud.region} (InvalidInstanceType)",
+                hint="set instance_types in the Aws(...) of the recipe; `aws ec2 describe-instance-types` lists them",
             )
             continue
         supported = kind.get("ProcessorInfo", {}).get("SupportedArchitectures", [])
@@ -138,34 +123,15 @@ def network_problems(spec: Aws, found: tuple[Subnet, ...], cloud: Cloud) -> Iter
         )
     if spec.address == "private":
         return
+    if all(subnet.get("AvailableIpAddressCount", 1) == 0 for subnet in found):
+        names = ", ".join(str(subnet["SubnetId"]) for subnet in found)
+        yield Problem(summary=f"no address is free in {names}", hint="name another subnet in the Aws(...)")
     for subnet in found:
         if not _leads_to_the_internet(subnet, cloud):
             yield Problem(
                 summary=f"subnet {subnet['SubnetId']} has no route to an internet gateway: a public address is no use",
                 hint='name another subnet, or set address="private" where this host reaches the network itself',
             )
-
-
-def sharing_problems(spec: Aws, share: Share, cloud: Cloud) -> Iterator[Problem]:
-    """An image encrypted with AWS's own key can be shared with nobody, and the account may encrypt by default."""
-    if not share.targets and not share.public:
-        return
-    volumes = (spec.root, spec.data)
-    own_key = any(volume.encrypted and not volume.kms_key for volume in volumes)
-    by_default = any(volume.encrypted is None and not volume.kms_key for volume in volumes)
-    if own_key or (by_default and _encrypts_with_its_own_key(cloud)):
-        yield Problem(
-            summary="the image would be encrypted with AWS's own key, and could not be shared with another account",
-            hint="give the volumes a key of yours: Aws(root=Volume(kms_key=...), data=Volume(kms_key=...))",
-        )
-    if (
-        share.public
-        and cloud.ask("get_image_block_public_access_state").get("ImageBlockPublicAccessState") != "unblocked"
-    ):
-        yield Problem(
-            summary="this account blocks public images in this region",
-            hint="`aws ec2 disable-image-block-public-access`, if the image shall really be public",
-        )
 
 
 def name_problems(name: str, cloud: Cloud) -> Iterator[Problem]:
@@ -183,7 +149,13 @@ def permission_problems(spec: Aws, source: SourceImage, subnet: Subnet, cloud: C
         except AwsError as error:
             if error.code in ("UnauthorizedOperation", "AccessDenied"):
                 told = explain(error, f"asking whether {action} is permitted")
-                yield Problem(summary=f"the account that bakes may not {action}", hint=told.hint)
+                denied = denied_action(error) or action
+                yield Problem(summary=f"the account that bakes may not {denied} ({error.code})", hint=told.hint)
+            elif "iamInstanceProfile" in error.message:
+                yield Problem(
+                    summary=f"there is no instance profile {spec.instance_profile} ({error.code}: {error.message})",
+                    hint="`aws iam list-instance-profiles` shows which there are; a role alone is none",
+                )
             elif error.answer is Answer.TELL and error.code != "DryRunOperation":
                 told = explain(error, f"trying {action}")
                 yield Problem(summary=f"{told.summary} ({error.code}: {error.message})", hint=told.hint)
@@ -212,16 +184,6 @@ def _dry_runs(spec: Aws, source: SourceImage, subnet: Subnet) -> dict[str, Mappi
     }
 
 
-def _instance_type(name: str, cloud: Cloud) -> Mapping[str, Any] | None:
-    try:
-        found = cloud.ask("describe_instance_types", InstanceTypes=[name])["InstanceTypes"]
-    except AwsError as error:
-        if error.code in ("InvalidInstanceType", "InvalidInstanceType.NotFound", "InvalidParameterValue"):
-            return None
-        raise
-    return dict(found[0]) if found else None
-
-
 def _leads_to_the_internet(subnet: Mapping[str, Any], cloud: Cloud) -> bool:
     """By its own route table, else by the VPC's main one."""
     for filters in (
@@ -232,14 +194,3 @@ def _leads_to_the_internet(subnet: Mapping[str, Any], cloud: Cloud) -> bool:
         if tables:
             return any(str(route.get("GatewayId", "")).startswith("igw-") for route in tables[0].get("Routes", ()))
     return False
-
-
-def _encrypts_with_its_own_key(cloud: Cloud) -> bool:
-    if not cloud.ask("get_ebs_encryption_by_default").get("EbsEncryptionByDefault"):
-        return False
-    key = str(cloud.ask("get_ebs_default_kms_key_id").get("KmsKeyId", ""))
-    return key.endswith("alias/aws/ebs") or not key
-
-
-def _is(value: object, pattern: re.Pattern[str]) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None

@@ -8,7 +8,7 @@ from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import AwsError, explain
 from baker.builders.aws.requests import SourceImage
 from baker.builders.aws.spec import AmiFilter, Aws
-from baker.errors import RecipeError
+from baker.errors import BuilderError, RecipeError
 from baker.suggestion import did_you_mean
 
 
@@ -81,7 +81,7 @@ def known_login_user(spec: Aws) -> str:
 
 
 def find_source(spec: Aws, cloud: Cloud) -> SourceImage:
-    """The image, as it is now in this region. RecipeError when there is none."""
+    """The image, as it is now in this region. BuilderError when there is none."""
     try:
         return _described(_found(spec.source, cloud))
     except AwsError as error:
@@ -103,7 +103,7 @@ def _found(source: str | AmiFilter, cloud: Cloud) -> dict[str, Any]:
 def _by_id(image_id: str, cloud: Cloud) -> dict[str, Any]:
     images = cloud.ask("describe_images", ImageIds=[image_id])["Images"]
     if not images:
-        raise RecipeError(
+        raise BuilderError(
             f"there is no image {image_id} in {cloud.region}",
             hint='image ids differ from region to region; a name such as "ubuntu-24.04" is looked up in each',
         )
@@ -120,7 +120,7 @@ def _newest(wanted: AmiFilter, cloud: Cloud) -> dict[str, Any]:
     )
     newest = max(images, key=lambda image: str(image["CreationDate"]), default=None)
     if newest is None:
-        raise RecipeError(
+        raise BuilderError(
             f"no image of {wanted.owner} in {cloud.region} is called {wanted.name}",
             details=(("architecture", wanted.architecture),),
             hint="`aws ec2 describe-images --owners ... --filters Name=name,Values=...` shows what there is",
@@ -130,7 +130,7 @@ def _newest(wanted: AmiFilter, cloud: Cloud) -> dict[str, Any]:
 
 def _described(image: dict[str, Any]) -> SourceImage:
     if image.get("RootDeviceType", "ebs") != "ebs":
-        raise RecipeError(
+        raise BuilderError(
             f"image {image['ImageId']} has no EBS root volume", hint="only those can be stopped and captured"
         )
     devices = {mapping["DeviceName"]: mapping for mapping in image.get("BlockDeviceMappings", ())}

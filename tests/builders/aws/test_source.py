@@ -8,7 +8,7 @@ from baker.builders.aws.calls import Cloud
 from baker.builders.aws.source import NAMED, find_source, login_user
 from baker.builders.aws.spec import AmiFilter, Aws
 from baker.clock import SystemClock
-from baker.errors import RecipeError
+from baker.errors import BuilderError
 from tests.builders.aws.fake.client import FakeAws
 
 
@@ -42,5 +42,5 @@ def test_a_filter_takes_the_newest_image_of_its_owner(cloud: Cloud) -> None:
     canonical, name = "099720109477", "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-*"
     found = find_source(Aws(source=AmiFilter(owner=canonical, name=name), login_user="ubuntu"), cloud)
     assert found.id == find_source(Aws(source="ubuntu-24.04"), cloud).id
-    with pytest.raises(RecipeError, match="no image of 099720109477 in eu-central-1 is called ubuntu-99"):
+    with pytest.raises(BuilderError, match="no image of 099720109477 in eu-central-1 is called ubuntu-99"):
         find_source(Aws(source=AmiFilter(owner=canonical, name="ubuntu-99*"), login_user="ubuntu"), cloud)
