@@ -32,6 +32,7 @@ if getent passwd "$user" >/dev/null; then echo "the account $user is still there
 if [ -n "$home" ] && [ -e "$home" ]; then echo "$home is still there" >&2; exit 1; fi
 left=$(find "$folder" '(' -name ovf-env.xml -o -name provisioned -o -name '*.prv' -o -name '*.pem' ')' 2>/dev/null)
 if [ -n "$left" ]; then echo "still there: $left" >&2; exit 1; fi
+for file in passwd shadow group gshadow subuid subgid; do rm -f "/etc/$file-"; done  # where userdel keeps what it took
 sync
 """
 
