@@ -11,7 +11,7 @@ from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from baker.errors import BakeError
 from baker.testing.sandbox import Seed
 from tests.builders.aws.fake.images import Image
-from tests.builders.aws.fake.machines import DataVolume, NoMachines, RunningMachine
+from tests.builders.aws.fake.machines import DataVolume, NoMachines, RunningMachine, names_on_nitro
 from tests.builders.aws.fake.network import rule_admits
 from tests.builders.aws.fake.settings import Pace
 from tests.builders.aws.fake.world import Wait, always, world
@@ -201,10 +201,12 @@ class FakeInstance(Instance):
     def data_volumes(self) -> tuple[DataVolume, ...]:
         """In the order of their devices."""
         attached = [(device, it.volume_id) for device, it in self.block_device_mapping.items()]
+        data = [volume for _, volume in sorted(attached) if volume != self.root_volume]
         return tuple(
-            DataVolume(id=volume, size_gib=int(self.ec2_backend.get_volume(volume).size))
-            for device, volume in sorted(attached)
-            if volume != self.root_volume
+            DataVolume(
+                id=volume, size_gib=int(self.ec2_backend.get_volume(volume).size), names=names_on_nitro(number, volume)
+            )
+            for number, volume in enumerate(data, start=1)
         )
 
     def last_words(self) -> str:

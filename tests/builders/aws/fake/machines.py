@@ -18,10 +18,11 @@ from tests.builders.aws.fake import loop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataVolume:
-    """A volume beside the root one."""
+    """A volume beside the root one. `names`: what else it is found by, below /dev."""
 
     id: str
     size_gib: int
+    names: tuple[str, ...] = ()
 
 
 class RunningMachine(Protocol):
@@ -63,6 +64,10 @@ class Machines(Protocol):
         """A volume or snapshot is deleted."""
         ...
 
+    def folder(self, id: str) -> Path:
+        """Where the content of a volume or snapshot is."""
+        ...
+
 
 class NoMachines:
     """For tests of the API alone: instances that run nothing."""
@@ -77,6 +82,9 @@ class NoMachines:
     def copy_snapshot(self, snapshot: str, source: str) -> None: ...
 
     def forget(self, id: str) -> None: ...
+
+    def folder(self, id: str) -> Path:
+        raise NotImplementedError
 
 
 class SandboxMachine:
@@ -123,12 +131,12 @@ class Sandboxes:
         devices: list[loop.LoopDevice] = []
         try:
             for volume in data_volumes if self._loops else ():
-                devices.append(loop.LoopDevice(self._path(volume.id) / "content", volume.size_gib))
+                devices.append(loop.LoopDevice(self.folder(volume.id) / "content", volume.size_gib))
             given = tuple(
-                BlockDevice(name=device.name, aliases=_names(number, volume.id))
-                for number, (device, volume) in enumerate(zip(devices, data_volumes, strict=False), start=1)
+                BlockDevice(name=device.name, aliases=volume.names)
+                for device, volume in zip(devices, data_volumes, strict=False)
             )
-            disk = self._path(root_volume)
+            disk = self.folder(root_volume)
             root = PrivateRoot.start(self._tree, seed, may_mount=True, disk=disk, devices=given)
         except BaseException:
             for device in devices:
@@ -137,29 +145,29 @@ class Sandboxes:
         return SandboxMachine(root, devices)
 
     def new_volume(self, volume: str, snapshot: str | None) -> None:
-        if snapshot is not None and self._path(snapshot).exists():
+        if snapshot is not None and self.folder(snapshot).exists():
             self._copy(snapshot, volume)
         else:
-            self._path(volume).mkdir()
+            self.folder(volume).mkdir()
 
     def take_snapshot(self, snapshot: str, volume: str) -> None:
         self._copy(volume, snapshot)
 
     def copy_snapshot(self, snapshot: str, source: str) -> None:
-        if self._path(source).exists():
+        if self.folder(source).exists():
             self._copy(source, snapshot)
 
     def forget(self, id: str) -> None:
-        if self._path(id).exists():
-            shutil.rmtree(self._path(id))
+        if self.folder(id).exists():
+            shutil.rmtree(self.folder(id))
 
-    def _path(self, id: str) -> Path:
+    def folder(self, id: str) -> Path:
         return self._folder / id
 
     def _copy(self, source: str, target: str) -> None:
         """With what overlayfs notes in extended attributes; a machine that runs may change files meanwhile."""
         ended = subprocess.run(
-            ["cp", "-a", "--sparse=always", str(self._path(source)), str(self._path(target))],
+            ["cp", "-a", "--sparse=always", str(self.folder(source)), str(self.folder(target))],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         vanished = all("No such file or directory" in line for line in ended.stderr.splitlines())
@@ -167,7 +175,7 @@ class Sandboxes:
             raise RuntimeError(f"a snapshot of {source} failed: {ended.stderr[-500:]}")
 
 
-def _names(number: int, volume: str) -> tuple[str, ...]:
+def names_on_nitro(number: int, volume: str) -> tuple[str, ...]:
     """As udev names an EBS volume on a Nitro instance (`nvme id-ctrl` gives the volume's id without its hyphen)."""
     by_id = f"disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
     return (f"nvme{number}n1", by_id, f"{by_id}_1")
