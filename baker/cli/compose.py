@@ -207,6 +207,7 @@ def _promise(plan: Plan) -> Promise:
         checks=plan.recipe.checks,
         folder=plan.recipe.folder,
         boot_timeout_seconds=plan.spec.boot_timeout_seconds,
+        spec=plan.spec,
     )
 
 

@@ -116,7 +116,7 @@ def test_a_profile_that_is_not_there(look: Callable[..., list[Problem]]) -> None
     ("changes", "share", "says"),
     [
         ({"region": "eu-centrl-1"}, None, "AWS has no region eu-centrl-1, as far as boto3 knows"),
-        ({}, Share(regions=("us-eastt-1",)), "AWS has no region us-eest-1 to copy the image to"),
+        ({}, Share(regions=("us-eastt-1",)), "AWS has no region us-eastt-1 to copy the image to"),
     ],
 )
 def test_a_region_that_is_none(
