@@ -1,7 +1,4 @@
-"""The EC2 builder against EC2's double: from launch to image, with real machines, and nothing left whatever fails.
-
-The builder is not among the entry points yet: no command offers it, and so these wait in `make soak`.
-"""
+"""The EC2 builder against EC2's double: from launch to image, with real machines, and nothing left whatever fails."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -22,8 +19,6 @@ from baker.ports import RunInfo
 from baker.recipe import Disk, Recipe, Share
 from tests.builders.aws.conftest import RUN_ID
 from tests.builders.aws.fake.client import FakeAws
-
-pytestmark = pytest.mark.soak
 
 DISKS = (Disk(name="data", size_gib=3),)
 LABELS = {"recipe": "reef", "fingerprint": "f", "run": RUN_ID, "verified": "no"}
@@ -88,12 +83,17 @@ def bake(ec2: FakeAws, run: RunInfo, told: list[Event], builder: AwsBuilder = BU
 
 def assert_clean(ec2: FakeAws, before: list[dict[str, Any]], *, kept: list[str] | None = None) -> None:
     """Nothing of ours but `kept`, once machines that were told to end have ended; nothing of others touched."""
+    let_machines_end(ec2)
+    ec2.assert_clean(before, kept=kept or [])
+
+
+def let_machines_end(ec2: FakeAws) -> None:
+    """Look at them until they have: in the double time passes when somebody looks."""
     for _ in range(50):
         reservations = ec2.client().describe_instances()["Reservations"]
         states = {instance["State"]["Name"] for it in reservations for instance in it["Instances"]}
         if "shutting-down" not in states:
             break
-    ec2.assert_clean(before, kept=kept or [])
 
 
 def _balance(told: list[Event]) -> None:
@@ -171,6 +171,7 @@ def _settled(ec2: FakeAws, told: list[Event]) -> Iterator[None]:
     for leftover in BUILDER.leftovers(None):
         assert reported, f"{leftover} was left, and not reported"
         BUILDER.destroy(leftover)
+        let_machines_end(ec2)
     ids = [part for artifact in kept for part in BUILDER.digest(artifact).split("+")]
     assert_clean(ec2, before, kept=ids)
     if error is None:
@@ -179,6 +180,7 @@ def _settled(ec2: FakeAws, told: list[Event]) -> Iterator[None]:
         assert error.exit_code == 4
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("action", [*MUTATING, *READING])
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_call_that_is_refused(ec2: FakeAws, run: RunInfo, told: list[Event], action: str, refusal: str) -> None:
@@ -189,6 +191,7 @@ def test_a_call_that_is_refused(ec2: FakeAws, run: RunInfo, told: list[Event], a
     assert any(fault["struck"] for fault in ec2.faults()) or not ec2.faults()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("action", MUTATING)
 @pytest.mark.parametrize("times", [1, 1 << 30], ids=["once", "for ever"])
 def test_a_call_that_is_done_and_whose_reply_is_lost(
@@ -305,6 +308,7 @@ def ec2_with_machines(aws_with_machines: FakeAws, as_caller: Callable[[FakeAws],
 
 
 @pytest.mark.sandbox
+@pytest.mark.xdist_group("aws-machines")
 def test_what_was_done_on_the_machine_is_in_the_image(
     ec2_with_machines: FakeAws, run: RunInfo, make_remote: Callable[..., Any], told: list[Event]
 ) -> None:
@@ -323,6 +327,7 @@ def test_what_was_done_on_the_machine_is_in_the_image(
 
 
 @pytest.mark.sandbox
+@pytest.mark.xdist_group("aws-machines")
 def test_a_machine_that_ends_is_noticed(ec2_with_machines: FakeAws, run: RunInfo, told: list[Event]) -> None:
     with pytest.raises(MachineDiedError):  # noqa: SIM117
         with AwsBuilder(clock=QuickClock()).machine(spec_for(ec2_with_machines), (), run, told.append) as machine:

@@ -38,11 +38,15 @@ class Addresses:
                 return
 
     def next(self) -> str:
-        """A fresh address."""
+        """One that nobody had since the beginning, or since it began anew."""
         self._taken += 1
         if self._taken > 253:
             raise RuntimeError("this fake has handed out 253 addresses; start another")
         return f"{self._prefix}.{self._taken}"
+
+    def begin_anew(self) -> None:
+        """All machines that had one are gone."""
+        self._taken = 0
 
 
 class Network:

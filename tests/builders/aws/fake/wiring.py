@@ -37,5 +37,6 @@ def start_over() -> None:
         for id in (*backend.volumes, *backend.snapshots):
             world.machines.forget(id)
     moto_api_backend.reset()
+    world.addresses.begin_anew()
     world.clear()
     world.settings.machines, world.settings.ssh_port = settings.machines, settings.ssh_port
