@@ -63,15 +63,16 @@ class Captor:
         image = self._cloud.group(spec.image_group).holds(ids.IMAGE, name) if spec.image_group else ""
         version = version_id(spec.gallery, self._cloud, self._capturing.run) if spec.gallery else ""
         with CleanupStack(self._emit, self._clock) as cleanup:
-            made = []
             if image:
                 part = {images.PART_OF: version.rsplit("/", 1)[-1]} if version else {}
-                made.append(self._image(image, machine, self._tags({**said, **part}), cleanup))
+                self._image(image, machine, self._tags({**said, **part}), cleanup)
             if spec.gallery:
                 whole = {images.IMAGE_TOO: f"{spec.image_group}/{name}"} if image else {}
-                made += self._version(version, spec.gallery, machine, self._tags({**said, **whole}), cleanup)
-            for id in made:
-                self._make_lasting(id)
+                self._version(version, spec.gallery, machine, self._tags({**said, **whole}), cleanup)
+                self._make_lasting(ids.parent(version))
+                self._make_lasting(version)
+            if image:  # last: a version without it is whole, and it is nothing without the version
+                self._make_lasting(image)
             with explaining("looking at the image"):
                 artifact = images.artifact_of(self._cloud.get(version or image))
             cleanup.keep()
@@ -93,16 +94,13 @@ class Captor:
         with explaining("generalizing the machine"):
             self._cloud.ask("generalize", lambda sdk: sdk.compute.virtual_machines.generalize(group, name))
 
-    def _image(self, id: str, machine: str, mine: Mapping[str, str], cleanup: CleanupStack) -> str:
+    def _image(self, id: str, machine: str, mine: Mapping[str, str], cleanup: CleanupStack) -> None:
         capturing = self._capturing
         body = requests.managed_image(capturing.location, machine, capturing.definition.generation, mine)
         self._made(id, body, cleanup, seconds=capturing.seconds(LEAST_IMAGE_SECONDS))
-        return id
 
-    def _version(
-        self, id: str, gallery: Gallery, machine: str, mine: Mapping[str, str], cleanup: CleanupStack
-    ) -> list[str]:
-        """The version, in a definition that fits. The ids of both, which are to last."""
+    def _version(self, id: str, gallery: Gallery, machine: str, mine: Mapping[str, str], cleanup: CleanupStack) -> None:
+        """The version, in a definition that fits."""
         capturing = self._capturing
         definition = ids.parent(id)
         with explaining("looking at the gallery's definition"):
@@ -122,7 +120,6 @@ class Captor:
             end_of_life=None if days is None else self._clock.now() + days * DAY_SECONDS,
         )
         self._made(id, body, cleanup, seconds=capturing.seconds(LEAST_VERSION_SECONDS))
-        return [definition, id]
 
     def _made(self, id: str, body: Payload, cleanup: CleanupStack, *, seconds: float) -> None:
         """Make what did not exist before, and wait for it. It is removed when it fails."""
@@ -135,7 +132,7 @@ class Captor:
             kind,
             id,
             self._cloud.place,
-            undo=lambda: removal.remove(id, run_id, self._cloud, clock=self._clock),
+            undo=lambda: removal.remove(id, run_id, self._cloud, clock=self._clock, finished=True),
             remove_hint=removal.hint(id),
         )
         try:

@@ -165,10 +165,11 @@ def delete_image(artifact: Artifact, cloud: Cloud, *, clock: Clock) -> None:
             parts.append(cloud.group(group).holds(ids.IMAGE, name))
         for id in parts:
             finish(cloud, cloud.delete(id), timeout=CHANGE_SECONDS, clock=clock)
-        _delete_empty_definition(artifact.id, cloud, clock=clock)
+        delete_empty_definition(artifact.id, cloud, clock=clock)
 
 
-def _delete_empty_definition(id: str, cloud: Cloud, *, clock: Clock) -> None:
+def delete_empty_definition(id: str, cloud: Cloud, *, clock: Clock) -> None:
+    """Remove the definition of a version that is gone, when a bake made it and it has no other."""
     parsed = ids.parse(id)
     if parsed is None or parsed.type != ids.VERSION:
         return

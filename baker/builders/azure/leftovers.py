@@ -1,7 +1,8 @@
 """Finds in Azure what runs made and did not remove, by its tags, and removes it.
 
 A finished image is no leftover: the tag `bake:expires` is taken off it when its capture has succeeded. What still has
-it is temporary, and nobody's once that instant has passed. A resource group of a run is told as one: it goes as one.
+it is temporary, and nobody's once that instant has passed. A resource group of a run is told as one, as it goes as one;
+what is in one that is going already needs nobody.
 """
 
 import re
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from baker.artifact import Leftover
-from baker.builders.azure import ids, removal
+from baker.builders.azure import ids, images, removal
 from baker.builders.azure.calls import Cloud
 from baker.builders.azure.errors import explaining
 from baker.builders.azure.ids import Id
@@ -34,8 +35,9 @@ def subscriptions(cloud: Cloud) -> tuple[str, ...]:
 def find_leftovers(cloud: Cloud) -> Iterator[Leftover]:
     """All that bears our tag and is no finished image, in one subscription; of runs that live, too."""
     with explaining("looking for what runs left"):
-        groups = [group for group in cloud.tagged_groups(RUN) if _is_run_group(group)]
-        whole = {str(group["name"]).casefold() for group in groups}
+        ours = [group for group in cloud.tagged_groups(RUN) if _is_run_group(group)]
+        whole = {str(group["name"]).casefold() for group in ours}
+        groups = [group for group in ours if not removal.is_going(group)]
         temporary = [it for it in cloud.tagged(RUN) if is_temporary(tags_of(it))]
         single = {str(it["id"]).casefold(): it for it in (*temporary, *_disks(cloud))}
     found = [(it, id) for it in (*groups, *single.values()) if (id := ids.parse(str(it["id"])))]
@@ -57,13 +59,14 @@ def remove_leftover(leftover: Leftover, cloud: Cloud, *, clock: Clock) -> None:
         removal.remove_group(leftover.id, leftover.run_id, cloud, clock=clock, wait=False)
     else:
         removal.remove(leftover.id, leftover.run_id, cloud, clock=clock)
+        with explaining("removing the definition of what was removed"):
+            images.delete_empty_definition(leftover.id, cloud, clock=clock)
 
 
 def _is_run_group(group: dict[str, Any]) -> bool:
-    """A group of ours that is not on its way out already: its name and its tags agree."""
+    """A group that a run made for itself: its name and its tags agree."""
     tags = tags_of(group)
-    going = (group.get("properties") or {}).get("provisioningState") == "Deleting"
-    return is_temporary(tags) and run_of_name(str(group["name"]).lower()) == run_of(tags) and not going
+    return is_temporary(tags) and run_of_name(str(group["name"]).lower()) == run_of(tags)
 
 
 def _disks(cloud: Cloud) -> list[dict[str, Any]]:

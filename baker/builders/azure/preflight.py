@@ -165,7 +165,8 @@ def size_problems(
     useful = [skus[size.lower()] for size, reason in reasons.items() if not reason]
     if not useful:
         names = [str(it["name"]) for it in skus.values()]
-        meant = next(filter(None, (did_you_mean(size, names) for size in spec.sizes)), None)
+        unknown = [size for size in spec.sizes if size.lower() not in skus]
+        meant = next(filter(None, (did_you_mean(size, names) for size in unknown)), None)
         yield Problem(
             summary=f"no machine can be had in {location}: "
             + "; ".join(f"{size} {reason}" for size, reason in reasons.items()),

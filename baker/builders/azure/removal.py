@@ -42,14 +42,17 @@ def hint(id: str) -> str:
     return f"az resource delete --ids {id}"
 
 
-def remove(id: str, run_id: str, cloud: Cloud, *, clock: Clock) -> None:
-    """Remove a resource, and wait until it is gone; content when it is. BuilderError when it stays, or is not ours."""
+def remove(id: str, run_id: str, cloud: Cloud, *, clock: Clock, finished: bool = False) -> None:
+    """Remove a resource, and wait until it is gone; content when it is. BuilderError when it stays, or is not ours.
+
+    What is finished, and so not temporary any more, is only meant when that is said.
+    """
     kind = KINDS[_type_of(id)]
     with explaining(f"removing the {kind} {id}"):
         found = cloud.find(id)
         if found is None:
             return
-        if not _is_of_run(found, run_id):
+        if not _is_of_run(found, run_id, finished=finished):
             raise BuilderError(f"{kind} {id} does not bear the tag of run {run_id}, and is left alone")
         finish(cloud, cloud.delete(id), timeout=DELETE_SECONDS, clock=clock)
 
@@ -65,7 +68,7 @@ def remove_group(id: str, run_id: str, cloud: Cloud, *, clock: Clock, wait: bool
             return
         if run_of(tags_of(found)) != run_id or run_of_name(_name(id)) != run_id:
             raise BuilderError(f"resource group {_name(id)} is not that of run {run_id}, and is left alone")
-        if not _is_going(found):
+        if not is_going(found):
             asked = cloud.delete(id)
             if wait:
                 finish(cloud, asked, timeout=GROUP_SECONDS, clock=clock)
@@ -75,11 +78,13 @@ def remove_group(id: str, run_id: str, cloud: Cloud, *, clock: Clock, wait: bool
             raise BuilderError(f"resource group {_name(id)} stays", hint=hint(id))
 
 
-def _is_of_run(resource: Mapping[str, Any], run_id: str) -> bool:
+def _is_of_run(resource: Mapping[str, Any], run_id: str, *, finished: bool) -> bool:
     """By its tag; a disk that came with a machine bears none, and has the machine's name, which no other run has."""
     tags = tags_of(resource)
     is_disk = _type_of(str(resource["id"])) == ids.DISK
-    return (is_temporary(tags) and run_of(tags) == run_id) or (is_disk and run_of_disk(str(resource["name"])) == run_id)
+    if is_disk and run_of_disk(str(resource["name"])) == run_id:
+        return True
+    return run_of(tags) == run_id and (finished or is_temporary(tags))
 
 
 def run_of_disk(name: str) -> str | None:
@@ -95,12 +100,12 @@ def _gone(id: str, cloud: Cloud, *, wait: bool) -> bool | None:
         if error.answer is not Answer.AGAIN:
             raise
         return None
-    return True if found is None or (not wait and _is_going(found)) else None
+    return True if found is None or (not wait and is_going(found)) else None
 
 
-def _is_going(group: dict[str, object]) -> bool:
-    properties = group.get("properties")
-    return isinstance(properties, dict) and properties.get("provisioningState") == "Deleting"
+def is_going(group: Mapping[str, Any]) -> bool:
+    """Whether Azure is removing a resource group already."""
+    return (group.get("properties") or {}).get("provisioningState") == "Deleting"
 
 
 def _type_of(id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from baker.builders.azure import ids
 from baker.builders.azure.calls import Cloud
-from baker.builders.azure.errors import AzureError, explain
+from baker.builders.azure.errors import Answer, AzureError, explain
 from baker.builders.azure.requests import SourceImage
 from baker.errors import RecipeError
 
@@ -37,6 +37,12 @@ def find_source(source: str, location: str, cloud: Cloud) -> SourceImage:
             return _of_marketplace(source, location, cloud)
         return _of_gallery(source, cloud) if found.type == ids.VERSION else _managed(source, cloud)
     except AzureError as error:
+        if error.answer is Answer.GONE:
+            raise RecipeError(
+                f"there is no source image {source} in {location}",
+                details=(("Azure says", f"{error.code}: {error.message}"),),
+                hint=f"`az vm image list --all --location {location} --publisher ...` lists what a publisher has",
+            ) from error
         raise explain(error, f"looking up the source image {source}") from error
 
 

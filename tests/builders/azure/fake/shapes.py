@@ -191,7 +191,7 @@ def _check(value: Any, shape: Shape, path: str) -> None:
             raise invalid(
                 path, f"The value '{value}' of parameter '{path}' is invalid; valid are {', '.join(sorted(shape))}."
             )
-    elif not isinstance(value, shape) or (shape is int and isinstance(value, bool)):
+    elif not isinstance(value, (int, float) if shape is float else shape) or (shape is int and isinstance(value, bool)):
         raise _unreadable(path, value)
 
 
