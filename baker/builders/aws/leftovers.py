@@ -102,7 +102,7 @@ def find_leftovers(cloud: Cloud) -> Iterator[Leftover]:
     for kind in KINDS:
         with explaining(f"looking for each {kind.name} of ours"):
             for description in _listed(kind, cloud):
-                marks = tags.from_tag_list(description.get("Tags"))
+                marks = _marks(description)
                 run_id = tags.run_of(marks)
                 if run_id is None or tags.EXPIRES not in marks or kind.is_gone(description):
                     continue
@@ -136,7 +136,7 @@ def remove_leftover(leftover: Leftover, cloud: Cloud, *, clock: Clock) -> None:
 
 def _is_meant(description: Description, kind: Kind, leftover: Leftover) -> bool:
     """A list may be old: what is removed is what bears the tag now."""
-    marks = tags.from_tag_list(description.get("Tags"))
+    marks = _marks(description)
     return description[kind.id] == leftover.id and tags.run_of(marks) == leftover.run_id and tags.EXPIRES in marks
 
 
@@ -151,6 +151,11 @@ def _removed(leftover: Leftover, kind: Kind, cloud: Cloud) -> bool | None:
         if error.answer is not Answer.GONE and error.code != "InvalidAMIID.Unavailable":
             raise
     return True
+
+
+def _marks(description: Description) -> tags.Tags:
+    """Its tags, which the description of an interface alone calls otherwise."""
+    return tags.from_tag_list(description.get("Tags") or description.get("TagSet"))
 
 
 def regions(cloud: Cloud) -> tuple[str, ...]:

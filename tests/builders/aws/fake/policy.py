@@ -80,6 +80,11 @@ def needs(service: str, action: str, given: dict[str, Any], *, region: str, acco
             Wanted(action=f"ssm:{action}", resource=f"arn:aws:ssm:{region}:{own}:parameter{name}", keys=everywhere)
             for name in names
         ]
+    if service in ("kms", "servicequotas"):
+        what = given.get("KeyId", "").rpartition("key/")[2]
+        what = f"key/{what}" if service == "kms" else f"{given.get('ServiceCode')}/{given.get('QuotaCode')}"
+        arn = f"arn:aws:{service}:{region}:{account}:{what}"
+        return [Wanted(action=f"{service}:{action}", resource=arn, keys=everywhere)]
     if service != "ec2":
         return [Wanted(action=f"{service}:{action}", resource=given.get("RoleArn", "*"), keys=everywhere)]
     if action.startswith(_NOT_OF_RESOURCES) and action != "GetConsoleOutput":
@@ -136,6 +141,7 @@ def _named(given: dict[str, Any], backend: Any, action: str) -> list[tuple[str, 
             for name, it in value.items():
                 if name not in (
                     "TagSpecifications",
+                    "Tags",
                     "UserData",
                     "ClientToken",
                     "KeyName",
@@ -149,6 +155,12 @@ def _named(given: dict[str, Any], backend: Any, action: str) -> list[tuple[str, 
                 look(it)
 
     look(given)
+    if action == "DisassociateAddress":
+        found += [
+            ("elastic-ip", it.allocation_id)
+            for it in backend.addresses
+            if it.association_id == given.get("AssociationId")
+        ]
     if given.get("KeyName") and "key-pair" not in _MAKES.get(action, ()):
         found.append(("key-pair", given["KeyName"]))
     if action == "RunInstances" and not any(kind == "subnet" for kind, _ in found):
