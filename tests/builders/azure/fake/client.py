@@ -132,6 +132,10 @@ class FakeAzure:
         """Azure's clock goes ahead: schedules come due."""
         self._ask("POST", "time", {"seconds": seconds})
 
+    def finish(self) -> None:
+        """Everything that is under way has come to its end."""
+        self._ask("POST", "finish")
+
     def group(self, name: str, *, location: str = LOCATION, **tags: str) -> str:
         """A resource group of somebody's is there; its id."""
         self._ask("POST", "groups", {"name": name, "location": location, "tags": tags})

@@ -72,6 +72,8 @@ class Control:
                 world.identity_gone = False
             case "POST", "time":
                 world.pass_time(given["seconds"])
+            case "POST", "finish":
+                world.finish()
             case "POST", "groups":
                 seed.group(given["name"], given["location"], given.get("tags") or {})
             case "POST", "look-alikes":

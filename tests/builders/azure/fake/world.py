@@ -190,6 +190,12 @@ class World:
             if operation.resource == key(id):
                 operation.polls += 1
 
+    def finish(self) -> None:
+        """Let all that is under way end, as far as it does not wait for a machine."""
+        for operation in self.operations.values():
+            operation.pace = Pace(polls=0)
+        self.tick()
+
     def tick(self) -> None:
         """Let happen what is due."""
         for watch in self.watchers:
