@@ -42,7 +42,9 @@ FAILURES = (
     Failure(name="reply lost", how={"lose": "reply"}, transient=True),
     Failure(name="failed later", how={"later": "InternalExecutionError"}),
     Failure(name="request lost", how={"lose": "request"}, transient=True),
-    Failure(name="busy twice", how={"error": "TooManyRequests", "status": 429, "retry_after": 3, "times": 2}, transient=True),
+    Failure(
+        name="busy twice", how={"error": "TooManyRequests", "status": 429, "retry_after": 3, "times": 2}, transient=True
+    ),
     Failure(name="refused", how={"error": "OperationNotAllowed", "status": 409, "times": FOR_EVER}),
     Failure(name="failed later, for ever", how={"later": "InternalExecutionError", "times": FOR_EVER}),
     Failure(name="replies lost for ever", how={"lose": "reply", "times": FOR_EVER}),

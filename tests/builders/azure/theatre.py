@@ -52,7 +52,9 @@ class Theatre:
         self._folder = folder
         self._run = run
         self._number = 0
-        self._builder = AzureBuilder(cloud_in=SharedClouds(), clock=ImpatientClock())
+        clouds, clock = SharedClouds(), ImpatientClock()
+        self._cloud = clouds(None, None, clock)
+        self._builder = AzureBuilder(cloud_in=clouds, clock=clock)
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -60,7 +62,7 @@ class Theatre:
         self._azure.reset()
         furnish(self._azure)
         self._azure.look_alikes()
-        self._before = self._azure.account()
+        self._before = self._settled()
 
     def journal(self, act: Act) -> list[dict[str, Any]]:
         """All that it asks of Azure when nothing goes wrong; it leaves nothing."""
@@ -70,7 +72,7 @@ class Theatre:
         journal = self._azure.calls()[began:]
         assert outcome.error is None, repr(outcome.error)
         assert not outcome.reported
-        assert self.problems(outcome) == []
+        assert not (wrong := self.problems(outcome)), wrong
         return journal
 
     def prepare(self, act: Act) -> Scene:
@@ -105,22 +107,28 @@ class Theatre:
         now = self._settled()
         wrong += [f"{it['kind']} {it['id']} is still there" for it in _without(now, self._before)]
         wrong += [f"somebody's {it['kind']} {it['id']} is gone or changed" for it in _without(self._before, now)]
-        if wrong or outcome.act.name == "share":  # what is shared stays so
+        if wrong or outcome.act.name == "share":  # the gallery stays shared
             self.begin_anew()
         return wrong
 
     def _left(self, outcome: Outcome) -> list[str]:
-        """What is temporary, and was not told of; a sweep removes all of it."""
+        """What is temporary, and was not told of; a sweep removes all of it, or the commands that a person was told."""
         wrong = []
         self._settled()
         for leftover in self._builder.leftovers(None):
             if not outcome.tells_of(leftover):
                 wrong.append(f"{leftover.kind} {leftover.id} was left, and not told of: {outcome.text}")
             self._builder.destroy(leftover)
+        for told in outcome.reported:
+            command, _, id = told.remove_hint.partition(" --ids ")
+            if command == "az resource delete":
+                self._cloud.delete(id)
         return wrong
 
     def _images(self, outcome: Outcome) -> list[str]:
         """Those that are not as the act says. Removes all of ours."""
+        if outcome.act.removes and outcome.error is not None:
+            self._builder.delete(outcome.scene.baked)  # what stayed is removed by asking again
         prepared = {outcome.scene.image.id.lower()} if outcome.scene.image else set()
         there = {it.id.lower(): it for it in self._builder.images(None)}
         wanted = {it.lower() for it in outcome.made} | (set() if outcome.act.removes else prepared)
@@ -141,6 +149,8 @@ class Theatre:
             if not going:
                 break
             self._azure.finish()
+        for it in there:
+            it["facts"].pop("sharing", None)  # whom the user's gallery is shared with is the user's to take back
         return there
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tests.builders.aws.fake.machines import NoMachines
 from tests.builders.azure.fake.disks import disks_of
 from tests.builders.azure.fake.ids import new_guid
 from tests.builders.azure.fake.waagent import OVF_ENVIRONMENT
@@ -41,7 +42,7 @@ def forget_volumes(image: Resource) -> None:
 
 def what_is_left(machine: Resource, volume: str) -> list[str]:
     """What `waagent -deprovision+user` would have removed; Azure never looks, and so nobody is told but the test."""
-    if world.settings.machines == "none":
+    if isinstance(world.machines, NoMachines):
         return [] if world.settings.deprovisioned else ["nothing was done"]
     root = world.machines.folder(volume) / OVERLAY
     user = machine.properties["osProfile"]["adminUsername"]
