@@ -11,7 +11,7 @@ APT_LAB := $(shell cat lab/apt-packages.txt 2>/dev/null)
 APT_TEST := git openssh-client dnf createrepo-c rpm tmux packer
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-fast soak bench bench-aws live-aws lint format clean
+.PHONY: help setup demo lab test test-fast soak bench bench-aws live-aws live-azure lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ bench-aws: setup ## a bake at the double of EC2 beside Packer's: where the secon
 
 live-aws: setup ## a tiny bake in your own AWS account, swept at the end (some cents); only with BAKER_LIVE_AWS=1
 	@$(BIN)/python -m tests.live_aws
+
+live-azure: setup ## a tiny bake in your own Azure subscription, swept at the end (ten cents); only with BAKER_LIVE_AZURE=1
+	@$(BIN)/python -m tests.live_azure
 
 clean: ## remove .venv, .lab and .bake (logs of runs); images stay, and source images too
 	rm -rf $(VENV) .lab .bake build dist *.egg-info

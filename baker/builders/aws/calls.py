@@ -9,13 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import Any
 
-from baker.builders.aws.errors import Answer, AwsError, LostReplyError, not_installed
+from baker.builders.aws.errors import AwsError, LostReplyError, not_installed
 from baker.errors import BuilderError, NoAccountError
 from baker.ports import Clock
+from baker.wait import pauses
 
 TRIES = 8
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.3, 20.0
 CONNECT_SECONDS, READ_SECONDS = 10, 60
+
+SETTLING_SECONDS = 60.0
+"""For how long EC2 may not know everywhere what it has made, and in what state it is."""
+
+RELEASE_SECONDS = 120.0
+"""How long what is to go may still be in use by an interface of a machine that ends, or by an image that has gone."""
 
 _CREDENTIALS = "getting credentials"
 
@@ -80,11 +87,23 @@ class Cloud:
             try:
                 return self.ask_once(action, service, **parameters)
             except AwsError as error:
-                again = isinstance(error, LostReplyError) or (error.answer is Answer.AGAIN and _busy(error))
+                again = isinstance(error, LostReplyError) or error.is_busy
                 if not again or pause is None:
                     raise
             self._clock.sleep(pause)
         raise AssertionError("pauses end with None")
+
+    def ask_of_new(self, action: str, /, **parameters: Any) -> dict[str, Any]:
+        """As `ask`, about what was made or changed a moment ago: for a while EC2 may not know of it everywhere."""
+        return self._until(lambda error: error.is_too_early, SETTLING_SECONDS, action, parameters)
+
+    def remove(self, action: str, /, **parameters: Any) -> None:
+        """As `ask`, for a removal: waits while something else still uses the thing, and is content when it is gone."""
+        try:
+            self._until(lambda error: error.is_in_use, RELEASE_SECONDS, action, parameters)
+        except AwsError as error:
+            if not error.is_gone:
+                raise
 
     def ask_once(self, action: str, service: str = "ec2", /, **parameters: Any) -> dict[str, Any]:
         """As `ask`, with no second try."""
@@ -100,6 +119,19 @@ class Cloud:
             if not page.get("NextToken"):
                 return
             token = {"NextToken": page["NextToken"]}
+
+    def _until(
+        self, is_passing: Callable[[AwsError], bool], seconds: float, action: str, parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        deadline = self._clock.monotonic() + seconds
+        for pause in pauses(0.5, 5.0):
+            try:
+                return self.ask(action, **parameters)
+            except AwsError as error:
+                if not is_passing(error) or self._clock.monotonic() >= deadline:
+                    raise
+            self._clock.sleep(pause)
+        raise AssertionError("pauses() never ends")
 
     def _pauses(self) -> Iterator[float | None]:
         """Seconds before each next try, None after the last: growing, and half of it by chance, so that many bakes that
@@ -161,11 +193,6 @@ class Cloud:
             raise _no_credentials() from error
         except exceptions.BotoCoreError as error:
             raise _unusable(action, error) from error
-
-
-def _busy(error: AwsError) -> bool:
-    """Whether AWS itself was the reason; "still in use" has its own waits, where it is known for how long."""
-    return error.status >= 500 or "Limit" in error.code or "Thrott" in error.code or "TooMany" in error.code
 
 
 def _no_credentials() -> NoAccountError:

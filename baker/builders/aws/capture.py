@@ -1,7 +1,7 @@
 """Makes a machine into an image: all of it, or nothing. No image and no snapshot stays of a capture that failed."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,18 +11,17 @@ from baker.builders.aws import instances, requests, tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import Answer, AwsError, explaining
 from baker.builders.aws.images import artifact_of, delete_image, images_of_run, require_imdsv2, snapshots_of
-from baker.builders.aws.instances import Seen
-from baker.builders.aws.waiting import RELEASED, STOPPED, poll
+from baker.builders.aws.instances import LOST_MACHINE, Seen
+from baker.builders.aws.unseen import Asked
+from baker.builders.aws.waiting import STOPPED, poll
 from baker.cleanup import CleanupStack
-from baker.errors import CaptureError
+from baker.errors import CaptureError, MachineDiedError
 from baker.events import Emit, Notice, Progress
 from baker.ports import Clock, RunInfo
 
 STOP_SECONDS = 600.0
 LEAST_SECONDS, SECONDS_PER_GIB = 1800.0, 60.0
 """How long an image may take: a first snapshot moves all that was ever written, at a rate that AWS does not promise."""
-
-_INSTANCE_SETTLES_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,7 @@ class Captor:
         self._cloud = cloud
         self._clock = clock
         self._emit = emit
+        self._asked = Asked(clock)
 
     def __call__(self, machine: Seen, name: str, labels: Mapping[str, str]) -> Artifact:
         """The image `name`. CaptureError, or what AWS refused."""
@@ -61,7 +61,11 @@ class Captor:
         said = tags.label_tags({**self._capturing.labels, **labels})
         mine = {**self._capturing.tags, **said, "Name": name}
         with CleanupStack(self._emit, self._clock) as cleanup:
-            hint = f"aws ec2 deregister-image --delete-associated-snapshots --image-id <the one called {name}>"
+            hint = (
+                f"aws ec2 deregister-image --delete-associated-snapshots --region {self._cloud.region} --image-id "
+                f"$(aws ec2 describe-images --region {self._cloud.region} --owners self "
+                f"--filters Name=name,Values={name} --query Images[].ImageId --output text)"
+            )
             cleanup.acquire("image", name, self._cloud.region, undo=lambda: self._roll_back(name), remove_hint=hint)
             image_id = self._create(machine, name, mine)
             image = self._available(image_id)
@@ -78,17 +82,27 @@ class Captor:
 
     def _stop(self, machine: Seen) -> None:
         with explaining("stopping the machine"):
-            self._cloud.ask("stop_instances", InstanceIds=[machine.id])
+            self._ask_to_stop(machine)
             stopped = poll(lambda: self._stopped(machine.id), timeout=STOP_SECONDS, clock=self._clock, pauses=STOPPED)
         if stopped is None:
             raise CaptureError(
                 f"the machine did not stop within {STOP_SECONDS:.0f} s", hint="a service may hang at its stop"
             )
 
+    def _ask_to_stop(self, machine: Seen) -> None:
+        try:
+            self._cloud.ask_of_new("stop_instances", InstanceIds=[machine.id])
+        except AwsError:
+            self._stopped(machine.id)  # one that has ended is told as what it is
+            raise
+
     def _stopped(self, machine_id: str) -> bool | None:
         seen = instances.look(self._cloud, machine_id)
         if seen is not None and seen.has_ended:
-            raise CaptureError(f"the machine ended instead of stopping: {seen.reason or seen.state}")
+            raise MachineDiedError(
+                f"the machine ended before its capture, and is not made an image: {seen.reason or seen.state}",
+                hint=LOST_MACHINE,
+            )
         return True if seen is not None and seen.state == "stopped" else None
 
     def _create(self, machine: Seen, name: str, mine: Mapping[str, str]) -> str:
@@ -96,26 +110,18 @@ class Captor:
         description = f"{self._capturing.run.recipe}, baked by run {self._capturing.run.run_id}"
         body = requests.create_image(machine.id, name, description=description, reboot=not machine.spot, mine=mine)
 
-        def attempt() -> str | None:
+        with explaining("asking for the image"), self._asked.asking():
             try:
-                return str(self._cloud.ask("create_image", **body)["ImageId"])
+                return str(self._cloud.ask_of_new("create_image", **body)["ImageId"])
             except AwsError as error:
-                if error.answer is Answer.MADE:
-                    return self._adopted(name)
-                if error.code in ("IncorrectState", "IncorrectInstanceState", "InvalidInstanceID.NotFound"):
-                    return None
-                raise
-
-        with explaining("asking for the image"):
-            image_id = poll(attempt, timeout=_INSTANCE_SETTLES_SECONDS, clock=self._clock, pauses=RELEASED)
-        if image_id is None:
-            raise CaptureError(f"EC2 does not make an image of {machine.id}: it does not take it for stopped")
-        return image_id
+                if error.answer is not Answer.MADE:
+                    raise
+            return self._adopted(name)
 
     def _adopted(self, name: str) -> str:
-        for image in self._mine():
-            if image.get("Name") == name:
-                return str(image["ImageId"])
+        """The image that a call made whose reply was lost."""
+        for image in self._asked.found(lambda: self._called(name)):
+            return str(image["ImageId"])
         raise CaptureError(f"an image called {name} exists already, and is not this run's")
 
     def _available(self, image_id: str) -> dict[str, Any]:
@@ -172,35 +178,27 @@ class Captor:
             return
         at = datetime.fromtimestamp(self._clock.now(), UTC) + timedelta(days=days)
         with explaining("setting the image's deprecation date"):
-            self._cloud.ask("enable_image_deprecation", **requests.deprecate_image(image_id, at))
+            self._cloud.ask_of_new("enable_image_deprecation", **requests.deprecate_image(image_id, at))
 
     def _made_lasting(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """As safe as the machine was, and without the tag that calls it temporary: it is nobody's leftover now."""
         with explaining("finishing the image"):
             require_imdsv2(image, self._cloud)
             resources = [image["ImageId"], *snapshots_of(image)]
-            self._cloud.ask("delete_tags", Resources=resources, Tags=[{"Key": tags.EXPIRES}])
+            self._cloud.ask_of_new("delete_tags", Resources=resources, Tags=[{"Key": tags.EXPIRES}])
         return {**image, "Tags": [tag for tag in image.get("Tags", ()) if tag["Key"] != tags.EXPIRES]}
 
-    def _mine(self) -> Iterator[dict[str, Any]]:
-        return images_of_run(self._cloud, self._capturing.run.run_id)
+    def _called(self, name: str) -> Iterator[dict[str, Any]]:
+        images = images_of_run(self._cloud, self._capturing.run.run_id)
+        return (image for image in images if image.get("Name") == name)
 
     def _roll_back(self, name: str) -> None:
         """Remove the image, and each snapshot that was made for it: those of an image that failed are in no mapping."""
-        for image in self._mine():
-            if image.get("Name") == name:
-                delete_image(self._cloud, image)
+        for image in self._asked.found(lambda: self._called(name)):
+            delete_image(self._cloud, image)
         snapshots = self._cloud.all_of(
             "describe_snapshots", "Snapshots", OwnerIds=["self"],
             Filters=[{"Name": f"tag:{tags.RUN}", "Values": [self._capturing.run.run_id]}],
         )  # fmt: skip
         for snapshot in snapshots:
-            _gone(lambda: self._cloud.ask("delete_snapshot", SnapshotId=snapshot["SnapshotId"]))  # noqa: B023
-
-
-def _gone(delete: Callable[[], object]) -> None:
-    try:
-        delete()
-    except AwsError as error:
-        if error.answer is not Answer.GONE:
-            raise
+            self._cloud.remove("delete_snapshot", SnapshotId=snapshot["SnapshotId"])

@@ -45,7 +45,7 @@ class Copier:
             raise BuilderError(f"the copy {copied} was not ready after {hours:.0f} hours; EC2 still works on it")
         if until := self.source.get("DeprecationTime"):
             at = datetime.fromisoformat(until)
-            there.ask("enable_image_deprecation", **requests.deprecate_image(copied, at))
+            there.ask_of_new("enable_image_deprecation", **requests.deprecate_image(copied, at))
         images.require_imdsv2(image, there)
         return copied
 

@@ -169,6 +169,29 @@ class AwsError(Exception):
             return translation.answer
         return Answer.AGAIN if self.status >= 500 else Answer.TELL
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether AWS itself was the reason."""
+        if self.answer is not Answer.AGAIN:
+            return False
+        return self.status >= 500 or "Limit" in self.code or "Thrott" in self.code or "TooMany" in self.code
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether something else still uses the thing; it is known for how long to wait then."""
+        return self.answer is Answer.AGAIN and not self.is_busy and not isinstance(self, LostReplyError)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what was to be removed is not there."""
+        return self.answer is Answer.GONE or self.code in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+
+    @property
+    def is_too_early(self) -> bool:
+        """Whether EC2 may only not know everywhere yet what it has just made, or in what state it is."""
+        codes = ("InvalidInstanceID", "IncorrectState", "IncorrectInstanceState")
+        return self.code.endswith(".NotFound") or self.code in codes or "not in state" in self.message
+
 
 class LostReplyError(AwsError):
     """The connection ended before the answer came: what was asked for may have been done."""

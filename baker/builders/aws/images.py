@@ -6,7 +6,7 @@ from typing import Any
 from baker.artifact import Artifact
 from baker.builders.aws import requests, tags
 from baker.builders.aws.calls import Cloud
-from baker.builders.aws.errors import Answer, AwsError, explaining
+from baker.builders.aws.errors import explaining
 from baker.errors import BuilderError
 from baker.suggestion import did_you_mean
 
@@ -110,23 +110,15 @@ def set_labels(image_id: str, labels: Mapping[str, str], cloud: Cloud) -> None:
 def require_imdsv2(image: Mapping[str, Any], cloud: Cloud) -> None:
     """Have machines from the image take IMDSv2 alone, as the one did that it was made of. AwsError when refused."""
     if image.get("ImdsSupport") != "v2.0":
-        cloud.ask("modify_image_attribute", **requests.require_imdsv2(image["ImageId"]))
+        cloud.ask_of_new("modify_image_attribute", **requests.require_imdsv2(image["ImageId"]))
 
 
 def delete_image(cloud: Cloud, image: Mapping[str, Any]) -> None:
     """Deregister it, then delete its snapshots; content when they are gone already. AwsError when refused."""
     # In this order: a snapshot cannot go while an image stands on it.
-    _gone(cloud, "deregister_image", ImageId=image["ImageId"])
+    cloud.remove("deregister_image", ImageId=image["ImageId"])
     for snapshot in snapshots_of(image):
-        _gone(cloud, "delete_snapshot", SnapshotId=snapshot)
-
-
-def _gone(cloud: Cloud, action: str, **parameters: Any) -> None:
-    try:
-        cloud.ask(action, **parameters)
-    except AwsError as error:
-        if error.answer is not Answer.GONE and error.code != "InvalidAMIID.Unavailable":
-            raise
+        cloud.remove("delete_snapshot", SnapshotId=snapshot)
 
 
 def _volumes(image: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

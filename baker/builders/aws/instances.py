@@ -8,7 +8,9 @@ from baker.builders.aws import tags
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.errors import AwsError
 
-ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
+LOST_MACHINE = 'bake again; where spot machines are taken back too often, set spot="never" in the Aws(...)'
+"""What to do when AWS has ended a machine."""
+
 ENDED = ("shutting-down", "terminated")
 
 
@@ -34,12 +36,8 @@ class Seen:
 
 
 def of_run(cloud: Cloud, run_id: str, role: str) -> list[Seen]:
-    """All instances that a run made in a role, whatever their state, but for those that are gone for good."""
-    filters = [
-        {"Name": f"tag:{tags.RUN}", "Values": [run_id]},
-        {"Name": f"tag:{tags.ROLE}", "Values": [role]},
-        {"Name": "instance-state-name", "Values": list(ALIVE)},
-    ]
+    """All instances that a run made in a role, whatever their state: EC2 shows those that have ended for an hour."""
+    filters = [{"Name": f"tag:{tags.RUN}", "Values": [run_id]}, {"Name": f"tag:{tags.ROLE}", "Values": [role]}]
     found = cloud.all_of("describe_instances", "Reservations", Filters=filters)
     return [seen(instance) for reservation in found for instance in reservation["Instances"]]
 

@@ -12,19 +12,17 @@ from typing import Any
 
 from baker.builders.aws import elastic, instances, requests
 from baker.builders.aws.calls import Cloud
-from baker.builders.aws.errors import Answer, AwsError, LostReplyError, explain, explaining
-from baker.builders.aws.instances import Seen
+from baker.builders.aws.errors import Answer, AwsError, explain, explaining
+from baker.builders.aws.instances import LOST_MACHINE, Seen
 from baker.builders.aws.requests import Instance, Placement, SourceImage
 from baker.builders.aws.spec import Aws, ElasticIp
 from baker.builders.aws.tags import from_tag_list, resource_name, run_of, run_tags
-from baker.builders.aws.waiting import RELEASED, RUNNING, poll
+from baker.builders.aws.unseen import Asked
+from baker.builders.aws.waiting import RUNNING, poll
 from baker.cleanup import CleanupStack
 from baker.errors import BakeError, BuilderError, LaunchError
 from baker.events import Emit, FactRecorded, Notice
 from baker.ports import Clock, RunInfo
-
-RELEASE_SECONDS = 120.0
-"""How long a group may still be in use by an interface of a machine that ends."""
 
 RUNNING_SECONDS = 300.0
 
@@ -63,6 +61,7 @@ class Launcher:
         self._clock = clock
         self._emit = emit
         self._group = ""
+        self._asked_group, self._asked_instance = Asked(clock), Asked(clock)
 
     def launch(self) -> Seen:
         """The machine, running, with its addresses. LaunchError, or what AWS refused; then nothing is left."""
@@ -86,7 +85,7 @@ class Launcher:
             case ElasticIp(allocation_id=str(allocation)):
                 return elastic.borrow(allocation, instance, self._cloud, self._cleanup)
             case _:
-                return elastic.allocate(request.tags, instance, self._cloud, self._cleanup)
+                return elastic.allocate(request.tags, instance, self._cloud, self._cleanup, self._clock)
 
     # --- each of these registers an undo, and gives what makes the thing
 
@@ -157,16 +156,14 @@ class Launcher:
         for spent in range(3):  # a token that cannot be used any more is worth another one, not for ever
             token = requests.client_token(request.run.run_id, request.role, placement, attempt * 10 + spent)
             try:
-                answer = self._cloud.ask(
-                    "run_instances", **requests.run_instances(request.spec, wanted, placement, token)
-                )
+                with self._asked_instance.asking():
+                    answer = self._cloud.ask_of_new(
+                        "run_instances", **requests.run_instances(request.spec, wanted, placement, token)
+                    )
             except AwsError as error:
-                if error.answer is Answer.SPENT:
-                    continue
-                if error.code in ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound"):
-                    self._clock.sleep(1.0)  # made a moment ago, and not known everywhere yet
-                    continue
-                raise
+                if error.answer is not Answer.SPENT:
+                    raise
+                continue
             (started,) = answer["Instances"]
             self._emit(FactRecorded(source="launch", name=f"instance ({request.role})", value=_described(placement)))
             return str(started["InstanceId"])
@@ -179,20 +176,20 @@ class Launcher:
     def _make_group(self, name: str) -> str:
         body = requests.create_security_group(name, self._request.vpc, self._request.tags)
         try:
-            return str(self._cloud.ask("create_security_group", **body)["GroupId"])
+            with self._asked_group.asking():
+                return str(self._cloud.ask("create_security_group", **body)["GroupId"])
         except AwsError as error:
             if error.answer is not Answer.MADE:
                 raise
-        for group in self._groups():
-            if self._is_ours(group.get("Tags")):
-                return str(group["GroupId"])
+        for group in self._asked_group.found(self._groups):
+            return str(group["GroupId"])
         raise BuilderError(f"a security group called {name} exists, and is not this run's")
 
     def _admit(self, group: str) -> None:
         if not self._request.networks:
             return
         try:
-            self._cloud.ask(
+            self._cloud.ask_of_new(
                 "authorize_security_group_ingress",
                 **requests.authorize_ssh(group, self._request.networks, self._request.tags),
             )
@@ -210,7 +207,8 @@ class Launcher:
 
     def _groups(self) -> Iterator[dict[str, Any]]:
         filters = [{"Name": "group-name", "Values": [self._request.name]}]
-        return self._cloud.all_of("describe_security_groups", "SecurityGroups", Filters=filters)
+        groups = self._cloud.all_of("describe_security_groups", "SecurityGroups", Filters=filters)
+        return (group for group in groups if self._is_ours(group.get("Tags")))
 
     def _running(self, instance_id: str) -> Seen:
         """The instance once it runs and has the address that is wanted. LaunchError when it ends instead."""
@@ -221,7 +219,9 @@ class Launcher:
                 return None
             if seen.has_ended:
                 raise LaunchError(
-                    "the machine ended right after its launch", details=(("EC2 says", seen.reason or seen.state),)
+                    "the machine ended right after its launch",
+                    details=(("EC2 says", seen.reason or seen.state),),
+                    hint=f"EC2's reason says why (an encryption key that may not be used is one); else {LOST_MACHINE}",
                 )
             wants_address = self._request.spec.address == "public"
             return None if wants_address and not seen.public_address else seen
@@ -235,36 +235,28 @@ class Launcher:
     # --- undo: each finds its thing by name or tag, and is content when there is none
 
     def _terminate(self) -> None:
-        terminate_all(self._cloud, self._request.run.run_id, self._request.role)
+        request = self._request
+        found = self._asked_instance.found(lambda: instances.of_run(self._cloud, request.run.run_id, request.role))
+        terminate_all(found, self._cloud)
 
     def _delete_security_group(self) -> None:
-        def probe() -> bool | None:
-            in_use = False
-            for group in self._groups():
-                if self._is_ours(group.get("Tags")):
-                    in_use = not _deleted(self._cloud, "delete_security_group", GroupId=group["GroupId"]) or in_use
-            return None if in_use else True
-
-        if poll(probe, timeout=RELEASE_SECONDS, clock=self._clock, pauses=RELEASED) is None:
-            raise BuilderError(
-                "the security group is still in use", hint="`bake sweep --on aws --yes` removes it later"
-            )
+        for group in self._asked_group.found(self._groups):
+            self._cloud.remove("delete_security_group", GroupId=group["GroupId"])
 
     def _delete_key_pair(self) -> None:
-        _deleted(self._cloud, "delete_key_pair", KeyName=self._request.name)
+        self._cloud.remove("delete_key_pair", KeyName=self._request.name)
 
     def _acquire(self, kind: str, name: str, undo: Callable[[], None], remove_hint: str) -> None:
         region = self._cloud.region
         self._cleanup.acquire(kind, name, region, undo=undo, remove_hint=f"{remove_hint} --region {region}")
 
 
-def terminate_all(cloud: Cloud, run_id: str, role: str) -> None:
-    """End all instances of a run, and let them go from its group at once, so that it need not wait for their end."""
-    for seen in instances.of_run(cloud, run_id, role):
-        if seen.state == "shutting-down":
-            continue
-        _leave_group(cloud, seen)
-        _deleted(cloud, "terminate_instances", InstanceIds=[seen.id])
+def terminate_all(found: list[Seen], cloud: Cloud) -> None:
+    """End instances of a run, and let them go from its group at once, so that it need not wait for their end."""
+    for seen in found:
+        if not seen.has_ended:
+            _leave_group(cloud, seen)
+            cloud.remove("terminate_instances", InstanceIds=[seen.id])
 
 
 def _leave_group(cloud: Cloud, seen: Seen) -> None:
@@ -277,19 +269,6 @@ def _leave_group(cloud: Cloud, seen: Seen) -> None:
             cloud.ask("modify_instance_attribute", InstanceId=seen.id, Groups=[default[0]["GroupId"]])
     except AwsError:
         return
-
-
-def _deleted(cloud: Cloud, action: str, **parameters: Any) -> bool:
-    """Ask for a deletion: False when something still uses the thing, True when it is gone, or was never there."""
-    try:
-        cloud.ask(action, **parameters)
-    except AwsError as error:
-        if error.answer is Answer.GONE:
-            return True
-        if error.answer is Answer.AGAIN and not isinstance(error, LostReplyError):
-            return False
-        raise
-    return True
 
 
 def _described(placement: Placement) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from baker.artifact import Leftover
 from baker.builders.aws import tags
 from baker.builders.aws.calls import Cloud
-from baker.builders.aws.errors import Answer, AwsError, LostReplyError, explaining
+from baker.builders.aws.errors import AwsError, explaining
 from baker.builders.aws.images import KIND
 from baker.builders.aws.waiting import poll
 from baker.errors import BuilderError
@@ -146,9 +146,9 @@ def _removed(leftover: Leftover, kind: Kind, cloud: Cloud) -> bool | None:
     try:
         cloud.ask(action, **{parameter: value})
     except AwsError as error:
-        if error.answer is Answer.AGAIN and not isinstance(error, LostReplyError):
+        if error.is_in_use:
             return None
-        if error.answer is not Answer.GONE and error.code != "InvalidAMIID.Unavailable":
+        if not error.is_gone:
             raise
     return True
 

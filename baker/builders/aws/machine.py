@@ -6,10 +6,11 @@ from typing import Protocol
 
 from baker.artifact import Artifact
 from baker.builders.aws import instances
-from baker.builders.aws.calls import Cloud
+from baker.builders.aws.calls import SETTLING_SECONDS, Cloud
 from baker.builders.aws.errors import AwsError, explain
-from baker.builders.aws.instances import Seen
+from baker.builders.aws.instances import LOST_MACHINE, Seen
 from baker.builders.aws.launch import terminate_all
+from baker.builders.aws.waiting import RUNNING, poll
 from baker.errors import MachineDiedError
 from baker.ports import Address, Clock, RemovedLater
 from baker.provisioner import Remote
@@ -71,7 +72,9 @@ class AwsMachine:
             return  # what cannot be asked now is no proof of a death; whoever waits goes on waiting
         if seen is not None and seen.state not in ("running", "pending"):
             raise MachineDiedError(
-                f"the machine ended unexpectedly: {seen.reason or seen.state}", details=(("machine", self.diagnose()),)
+                f"the machine ended unexpectedly: {seen.reason or seen.state}",
+                details=(("machine", self.diagnose()),),
+                hint=LOST_MACHINE,
             )
 
     def diagnose(self) -> str:
@@ -96,18 +99,25 @@ class AwsMachine:
     def capture(self, name: str, labels: Mapping[str, str]) -> Artifact:
         """Stop the machine, and make all its volumes an image."""
         try:
-            seen = instances.look(self._cloud, self.id)
+            seen = poll(
+                lambda: instances.look(self._cloud, self.id),
+                timeout=SETTLING_SECONDS,
+                clock=self._clock,
+                pauses=RUNNING,
+            )
         except AwsError as error:
             raise explain(error, "looking at the machine before its capture") from error
         if seen is None or seen.state != "running":
             reason = (seen.reason or seen.state) if seen else "EC2 does not know it"
-            raise MachineDiedError(f"the machine ended before its capture, and is not made an image: {reason}")
+            raise MachineDiedError(
+                f"the machine ended before its capture, and is not made an image: {reason}", hint=LOST_MACHINE
+            )
         return self._capture(seen, name, labels)
 
     def kill(self) -> None:
         """Ask for its end at once; whether it came, the clean-up sees."""
         try:
-            terminate_all(self._cloud, self._launched.run_id, self._launched.role)
+            terminate_all(instances.of_run(self._cloud, self._launched.run_id, self._launched.role), self._cloud)
         except AwsError:
             return
 

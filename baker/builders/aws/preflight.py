@@ -156,6 +156,8 @@ def permission_problems(spec: Aws, source: SourceImage, subnet: Subnet, cloud: C
                     summary=f"there is no instance profile {spec.instance_profile} ({error.code}: {error.message})",
                     hint="`aws iam list-instance-profiles` shows which there are; a role alone is none",
                 )
+            elif error.answer is Answer.AGAIN:
+                raise
             elif error.answer is Answer.TELL and error.code != "DryRunOperation":
                 told = explain(error, f"trying {action}")
                 yield Problem(summary=f"{told.summary} ({error.code}: {error.message})", hint=told.hint)

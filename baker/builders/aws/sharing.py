@@ -98,13 +98,13 @@ def _said(reason: BakeError) -> str:
 def _permit(image_id: str, target: str, copyable: bool, cloud: Cloud) -> str:
     """Permit one target to launch the image; then look whether it is so."""
     permission: Permission = "Group" if target == EVERYBODY else permission_of(target) or "UserId"
-    cloud.ask("modify_image_attribute", **requests.permit_launch(image_id, permission, target))
+    cloud.ask_of_new("modify_image_attribute", **requests.permit_launch(image_id, permission, target))
     granted = cloud.ask("describe_image_attribute", ImageId=image_id, Attribute="launchPermission")["LaunchPermissions"]
     if not any(entry.get(permission) == target for entry in granted):
         raise BuilderError("EC2 accepted the permission, and does not show it")
     if copyable and permission in ("UserId", "Group"):
         for snapshot in snapshots_of(describe(image_id, cloud)):
-            cloud.ask("modify_snapshot_attribute", **requests.permit_volumes(snapshot, permission, target))
+            cloud.ask_of_new("modify_snapshot_attribute", **requests.permit_volumes(snapshot, permission, target))
     return f"may launch {image_id} in {cloud.region}"
 
 

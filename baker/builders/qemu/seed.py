@@ -7,6 +7,7 @@ from the first packet; nobody can be asked to trust a key on first use. The priv
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,17 @@ def meta_data(seed: Seed) -> str:
 
 def write_seed(seed: Seed, path: Path) -> None:
     """Write the ISO image, readable for its owner only: it holds a private key. OSError."""
+    write_files({"user-data": user_data(seed), "meta-data": meta_data(seed)}, path)
+
+
+def write_files(files: Mapping[str, str], path: Path) -> None:
+    """Write what cloud-init's NoCloud source reads, by the names that it wants. OSError."""
     import pycdlib  # noqa: PLC0415  (60 ms that `bake plan` need not pay)
 
     iso = pycdlib.PyCdlib()
     iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=VOLUME_LABEL)
     try:
-        for name, text in (("user-data", user_data(seed)), ("meta-data", meta_data(seed))):
+        for name, text in files.items():
             content = text.encode()
             short_name = "/" + name.replace("-", "").upper()[:8] + ".;1"  # what ISO 9660 itself allows
             iso.add_fp(io.BytesIO(content), len(content), short_name, rr_name=name, joliet_path=f"/{name}")

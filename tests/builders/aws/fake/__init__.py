@@ -6,6 +6,7 @@ environment variables (`AWS_ENDPOINT_URL` and keys that are none).
 **Start and control it** (`client.FakeAws`; fixtures in `tests/builders/aws/conftest.py`):
 
     with FakeAws.start(folder) as fake:                        # or machines="sandbox", tree=sandbox_tree(home): root
+                                                               # or machines="qemu", tree=a source image: `virtual`
         subprocess.run(["bake", ...], env=fake.environment)    # or fake.client("ec2"): boto3, no retries
         fake.settings(page_size=5, image={"seconds": 30})      # settings.Settings
         fake.fault("RunInstances", error="InsufficientInstanceCapacity", where={"InstanceType": "m5.large"}, times=2)
@@ -51,11 +52,18 @@ disks, a launch of that image starts from the copy, StopInstances stops it, powe
 loop devices (where the host has any) under the names that Nitro instances give them, /dev/disk/by-id/nvme-Amazon_...
 and /dev/nvme1n1; they are formatted, mounted at each boot by fstab, and in the image.
 
+With `machines="qemu"` it is a virtual machine with a cloud-init, a systemd and a udev of its own; the data volumes are
+NVMe disks. So the dead-man timer is armed, and ends a machine that is forgotten. Each boot takes minutes where KVM does
+not work: one test has them (`test_virtual.py`).
+
 **What it does not do.**
 - Signatures are not verified, only who the key belongs to.
 - A sandbox has no systemd, no kernel of its own, no instance metadata service, no disk below its root, no udev. So the
   dead-man timer is not armed (user data that arms it is accepted, its end is not shown), partitions get no device
   nodes, lsblk says `loop`, and what a power cut loses of the root disk is not lost here.
+- A virtual machine has its user data from a seed and no metadata service; udev's names for EBS volumes come from a rule
+  that the double gives it. All public images are the same Debian, whose default user is `debian`. An image of a machine
+  that runs (NoReboot) is of disks that are being written.
 - Packets are not dropped but connections are left silent; rules that name groups or prefix lists admit nobody.
 - Other accounts do not exist: sharing is checked and recorded, not used.
 - A persistent Spot request does not launch again. KMS permissions, Windows, IPv6, Elastic IP quotas, Fleet, launch

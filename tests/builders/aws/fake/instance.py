@@ -9,11 +9,11 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
 from baker.errors import BakeError
-from baker.testing.sandbox import Seed
 from tests.builders.aws.fake.images import Image
 from tests.builders.aws.fake.machines import DataVolume, NoMachines, RunningMachine, names_on_nitro
 from tests.builders.aws.fake.network import rule_admits
 from tests.builders.aws.fake.settings import Pace
+from tests.builders.aws.fake.user_data import Told
 from tests.builders.aws.fake.world import Wait, always, world
 
 _CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -63,7 +63,7 @@ class FakeInstance(Instance):
     """moto's instance, whose state changes when it is time, and which has a machine while it is on."""
 
     image: Image
-    seed: Seed
+    told: Told
     root_volume: str
     spot_request: SpotRequest | None
     doomed: tuple[str, str] | None
@@ -239,7 +239,7 @@ class FakeInstance(Instance):
         if not self.wanted_on:
             return
         try:
-            self.machine = world.machines.start(self.seed, self.root_volume, self.data_volumes())
+            self.machine = world.machines.start(self.told, self.root_volume, self.data_volumes())
         except BakeError as error:
             self.console = f"the machine does not start: {error}"
         if not self.wanted_on and self.machine is not None:

@@ -70,8 +70,8 @@ def run_instances(call: Call) -> Any:
         _attach_volumes(call, instance, mappings, tags.get("volume", {}))
         if market == "spot":
             _request_spot(call, instance, tags.get("spot-instances-request", {}))
-        instance.seed = user_data.seed(
-            plain,
+        instance.told = user_data.Told(
+            user_data=plain,
             instance_id=instance.id,
             host_name=instance.private_dns_name.partition(".")[0],
             default_user=image.default_user,

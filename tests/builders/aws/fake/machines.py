@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from baker.testing.sandbox import BlockDevice, PrivateRoot, Seed
+from baker.testing.sandbox import BlockDevice, PrivateRoot
 from tests.builders.aws.fake import loop
+from tests.builders.aws.fake.user_data import Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class RunningMachine(Protocol):
 class Machines(Protocol):
     """A kind of machines, and the contents of their volumes."""
 
-    def start(self, seed: Seed, root_volume: str, data_volumes: tuple[DataVolume, ...]) -> RunningMachine: ...
+    def start(self, told: Told, root_volume: str, data_volumes: tuple[DataVolume, ...]) -> RunningMachine: ...
 
     def new_volume(self, volume: str, snapshot: str | None) -> None:
         """Empty, or as the snapshot is."""
@@ -72,7 +73,7 @@ class Machines(Protocol):
 class NoMachines:
     """For tests of the API alone: instances that run nothing."""
 
-    def start(self, seed: Seed, root_volume: str, data_volumes: tuple[DataVolume, ...]) -> RunningMachine:
+    def start(self, told: Told, root_volume: str, data_volumes: tuple[DataVolume, ...]) -> RunningMachine:
         raise NotImplementedError
 
     def new_volume(self, volume: str, snapshot: str | None) -> None: ...
@@ -127,7 +128,7 @@ class Sandboxes:
         self._loops = loop.available()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "aws-fake", str(self._folder)], check=True)
 
-    def start(self, seed: Seed, root_volume: str, data_volumes: tuple[DataVolume, ...]) -> RunningMachine:
+    def start(self, told: Told, root_volume: str, data_volumes: tuple[DataVolume, ...]) -> RunningMachine:
         devices: list[loop.LoopDevice] = []
         try:
             for volume in data_volumes if self._loops else ():
@@ -137,7 +138,7 @@ class Sandboxes:
                 for device, volume in zip(devices, data_volumes, strict=False)
             )
             disk = self.folder(root_volume)
-            root = PrivateRoot.start(self._tree, seed, may_mount=True, disk=disk, devices=given)
+            root = PrivateRoot.start(self._tree, told.as_seed(), may_mount=True, disk=disk, devices=given)
         except BaseException:
             for device in devices:
                 device.close()

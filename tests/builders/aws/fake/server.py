@@ -17,11 +17,13 @@ os.environ.update(  # before moto is imported
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from baker.home import Home
 from tests.builders.aws.fake.control import Control
 from tests.builders.aws.fake.gate import Gate
 from tests.builders.aws.fake.install import install
 from tests.builders.aws.fake.machines import Sandboxes
 from tests.builders.aws.fake.network import Network
+from tests.builders.aws.fake.virtual import VirtualMachines
 from tests.builders.aws.fake.wiring import watch_instances
 from tests.builders.aws.fake.world import world
 
@@ -43,8 +45,8 @@ def main() -> None:
     """Serve on a port of 127.0.0.1, whose number is printed, until standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--journal", type=Path, required=True)
-    parser.add_argument("--machines", choices=("none", "sandbox"), default="none")
-    parser.add_argument("--tree", type=Path)
+    parser.add_argument("--machines", choices=("none", "sandbox", "qemu"), default="none")
+    parser.add_argument("--tree", type=Path, help="what sandboxes stand on; for virtual machines a source image")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--ssh-port", type=int, default=22)
     options = parser.parse_args()
@@ -53,6 +55,9 @@ def main() -> None:
     world.settings.ssh_port = options.ssh_port
     if options.machines == "sandbox":
         world.machines = Sandboxes(options.tree, options.folder)
+    if options.machines == "qemu":
+        world.machines = VirtualMachines(options.tree, options.folder, Home.from_environment())
+    if options.machines != "none":
         world.network = Network(options.ssh_port)
     watch_instances()
     server = make_server("127.0.0.1", 0, Control(Gate(options.journal)), threaded=True, request_handler=_Quiet)

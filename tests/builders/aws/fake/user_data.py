@@ -5,6 +5,7 @@ A key that is not in the tables is refused, at launch: nobody shall believe that
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -27,6 +28,34 @@ _WITHOUT_MEANING_HERE = {
 
 class UserDataError(ValueError):
     """It cannot be read, or asks for what is not done here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an instance can ask its metadata service: its user data as they came, and who it is."""
+
+    user_data: bytes
+    instance_id: str
+    host_name: str
+    default_user: str
+    public_keys: tuple[str, ...]
+
+    def as_seed(self) -> Seed:
+        """For a private root. UserDataError."""
+        return seed(
+            self.user_data,
+            instance_id=self.instance_id,
+            host_name=self.host_name,
+            default_user=self.default_user,
+            public_keys=self.public_keys,
+        )
+
+    def as_no_cloud(self, first: tuple[str, ...]) -> dict[str, str]:
+        """For a real machine's cloud-init, whose first boot command at each boot is `first`."""
+        asked = _cloud_config(self.user_data)
+        asked["bootcmd"] = [list(first), *asked.get("bootcmd", ())]
+        said = {"instance-id": self.instance_id, "local-hostname": self.host_name, "public-keys": self.public_keys}
+        return {"user-data": f"#cloud-config\n{json.dumps(asked)}\n", "meta-data": json.dumps(said)}
 
 
 def seed(

@@ -1,12 +1,13 @@
 """Galleries, their definitions and the versions of these."""
 
+import copy
 import re
 
 from tests.builders.azure.fake.capture import as_image_disk, copy_disks, copy_volumes, forget_volumes
 from tests.builders.azure.fake.disks import DISKS, SNAPSHOTS
 from tests.builders.azure.fake.ids import key, name_of, new_guid, parent_of
 from tests.builders.azure.fake.images import check_capturable
-from tests.builders.azure.fake.kinds import Answer, Call, Json, Kind, created_at, referred
+from tests.builders.azure.fake.kinds import Answer, Call, Json, Kind, created_at, merge, referred
 from tests.builders.azure.fake.locks import check_writable
 from tests.builders.azure.fake.refusal import Refusal, invalid, not_allowed
 from tests.builders.azure.fake.settings import LOCATIONS, SUBSCRIPTION
@@ -163,6 +164,12 @@ class Versions(GalleryKind):
         if found.location != location:
             raise invalid("storageProfile.source", f"The source is in {found.location}, the version in {location}.")
         self._check_source(found, definition)
+
+    def changed(self, call: Call, resource: Resource, properties: Json) -> None:
+        then = copy.deepcopy(resource.properties)
+        merge(then, properties)
+        self.check(call, {"location": resource.location, "properties": then}, resource)
+        super().changed(call, resource, properties)
 
     @staticmethod
     def _check_source(source: Resource, definition: Resource) -> None:

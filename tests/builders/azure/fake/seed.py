@@ -35,11 +35,12 @@ def look_alikes(name: str = "bake-20260101t000000-zzzz", location: str = LOCATIO
     """A group with one of each kind, named as ours would be, tagged almost as ours; its machine runs nothing."""
     settings, machines, network, grants = world.settings, world.machines, world.network, world.grants
     pace, paces, world.machines, world.network = settings.pace, settings.paces, NoMachines(), None
-    settings.pace, settings.paces = Pace(polls=0), {}
+    what, settings.pace, settings.paces, settings.machines = settings.machines, Pace(polls=0), {}, "none"
     try:
         _make(name, location)
     finally:
         settings.pace, settings.paces, world.machines, world.network = pace, paces, machines, network
+        settings.machines = what
         world.grants = grants
 
 
