@@ -33,6 +33,7 @@ if [ -n "$home" ] && [ -e "$home" ]; then echo "$home is still there" >&2; exit 
 left=$(find "$folder" '(' -name ovf-env.xml -o -name provisioned -o -name '*.prv' -o -name '*.pem' ')' 2>/dev/null)
 if [ -n "$left" ]; then echo "still there: $left" >&2; exit 1; fi
 for file in passwd shadow group gshadow subuid subgid; do rm -f "/etc/$file-"; done  # where userdel keeps what it took
+if [ -d "$folder" ]; then find "$folder" -mindepth 1 -delete || exit; fi  # nothing of it was searched for secrets
 sync
 """
 
