@@ -147,7 +147,7 @@ def bake(account: Account, **changes: Any) -> Iterator[None]:
     before = account.fake.account()
     yield
     builder = account.builder
-    spec = account.spec(image_group="images", security="Standard", **changes)
+    spec = account.spec(image_group="images", security="Standard", spot="prefer", **changes)
     plan = make_plan(Recipe(name="reef", builders=(spec,)), spec)
     assert builder.preflight(plan, until=account.run.expires) == ()
     account.fake.fault("PUT Microsoft.Compute/galleries/images/versions", later="InternalError")

@@ -60,9 +60,6 @@ class Shelf:
         found = self.cloud.get(self.gallery, **{"$expand": "SharingProfile/Groups"})
         return found["properties"]["sharingProfile"].get("groups")
 
-    def bodies(self, call: str) -> list[Any]:
-        return [it["request"] for it in self.fake.calls(call)]
-
 
 @pytest.fixture
 def make_shelf(azure: FakeAzure, as_caller: Callable[[FakeAzure], None]) -> Callable[..., Shelf]:
@@ -179,6 +176,16 @@ def test_a_private_gallery_is_left_as_it_is(make_shelf: Callable[..., Shelf]) ->
     assert "would have to be Community" in results[sharing.EVERYBODY].message
     assert results[f"principal:{SOMEBODY}"].ok
     assert not shelf.fake.calls(SHARE)
+
+
+def test_a_gallery_of_the_community_is_shared_with_everybody_once(make_shelf: Callable[..., Shelf]) -> None:
+    shelf = make_shelf("Community")
+    for _ in range(2):
+        result = shelf.share(public=True)[sharing.EVERYBODY]
+        assert result.ok, result
+        assert "everybody may read all of gallery reefs, as reefs-" in result.message
+    assert [call["body"] for call in shelf.fake.calls(SHARE)] == [{"operationType": "EnableCommunity"}]
+    assert not shelf.share(f"tenant:{SOMEBODY}")[f"tenant:{SOMEBODY}"].ok
 
 
 def test_copies_are_made_together_and_those_that_are_there_are_left(shelf: Shelf) -> None:

@@ -65,12 +65,14 @@ class Galleries(GalleryKind):
         return told
 
     def share(self, call: Call) -> Answer:
-        """Let subscriptions or tenants see it."""
+        """Let subscriptions or tenants see it, or everybody: what is possible was decided when it was made."""
         gallery = self.existing(call.id)
         check_writable(call.id)
         profile = gallery.properties.get("sharingProfile") or {}
-        if profile.get("permissions") != "Groups":
-            raise not_allowed(f"Gallery {gallery.name} has no sharingProfile with permissions 'Groups'.")
+        public = call.body["operationType"] == "EnableCommunity"
+        wanted = "Community" if public else "Groups"
+        if profile.get("permissions") != wanted:
+            raise not_allowed(f"Gallery {gallery.name} has no sharingProfile with permissions '{wanted}'.")
         for group in call.body.get("groups") or ():
             if group.get("type") not in ("Subscriptions", "AADTenants"):
                 raise invalid("groups.type", f"The value '{group.get('type')}' is invalid.")
@@ -79,6 +81,9 @@ class Galleries(GalleryKind):
 
         def done() -> None:
             gallery.state = "Succeeded"
+            if public:
+                names = {"communityGalleryEnabled": True, "publicNames": [f"{gallery.name}-{new_guid()}"]}
+                profile["communityGalleryInfo"] = {**(profile.get("communityGalleryInfo") or {}), **names}
             for type, ids in asked.items():
                 had = [it for it in sharing.get(type, []) if it not in ids]
                 sharing[type] = [*had, *ids] if call.body["operationType"] == "Add" else had
