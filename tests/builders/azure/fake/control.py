@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.builders.azure.fake import audit, seed, tokens, vms
+from tests.builders.azure.fake import audit, power, seed, tokens
+from tests.builders.azure.fake.catalogue import VM_TYPE
 from tests.builders.azure.fake.faults import Fault
 from tests.builders.azure.fake.gate import Environ, Gate
 from tests.builders.azure.fake.kinds import Answer
@@ -35,7 +36,7 @@ class Control:
             return _text(start_response, f"{world.settings.caller_address}\n")
         if path.startswith(f"{PREFIX}console/"):
             with world.lock:
-                said = vms.console(path.rpartition("/")[2].rpartition(".")[0])
+                said = power.console(path.rpartition("/")[2].rpartition(".")[0])
             return _text(start_response, said or "", status=200 if said is not None else 404)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
@@ -79,9 +80,9 @@ class Control:
             case "POST", "look-alikes":
                 seed.look_alikes(**given)
             case "POST", "evict":
-                vms.evict(_machine(given["machine"]))
+                power.evict(_machine(given["machine"]))
             case "POST", "die":
-                vms.die(_machine(given["machine"]))
+                power.die(_machine(given["machine"]))
             case "POST", "reset":
                 start_over()
                 self._gate.journal.calls.clear()
@@ -91,7 +92,7 @@ class Control:
 
 
 def _machine(name: str) -> Resource:
-    found = [it for it in world.of_type(vms.VirtualMachines.type) if it.name == name or it.id == name]
+    found = [it for it in world.of_type(VM_TYPE) if it.name == name or it.id == name]
     if len(found) != 1:
         raise ValueError(f"there are {len(found)} virtual machines called {name}")
     return found[0]

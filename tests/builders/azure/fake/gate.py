@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.builders.azure.fake import routes, tokens, vms
+from tests.builders.azure.fake import power, routes, tokens
 from tests.builders.azure.fake.faults import Fault
 from tests.builders.azure.fake.groups import check_registered
 from tests.builders.azure.fake.ids import canonical, name_of, new_guid
@@ -178,11 +178,11 @@ def _take_effect(faults: list[Fault]) -> None:
     for fault in faults:
         match fault.effect:
             case "evict":
-                vms.evict_all()
+                power.evict_all()
             case "expire-tokens":
                 world.expired_before, world.identity_gone = time.time(), True
             case "kill-machines":
-                vms.kill_all()
+                power.kill_all()
 
 
 def _check_subscription(path: str) -> None:

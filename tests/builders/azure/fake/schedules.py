@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.builders.azure.fake.ids import key, name_of
 from tests.builders.azure.fake.kinds import Call, Json, Kind
+from tests.builders.azure.fake.power import switch_off
 from tests.builders.azure.fake.refusal import Refusal
-from tests.builders.azure.fake.vms import switch_off
 from tests.builders.azure.fake.world import Resource, world
 
 _PREFIX = "shutdown-computevm-"

@@ -2,8 +2,10 @@
 
 import base64
 import json
+import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +103,27 @@ def test_the_journal_has_everything_but_the_token(arm: Azure) -> None:
     }  # fmt: skip
     assert (made["status"], made["request_body"]["location"]) == (201, LOCATION)
     assert "Bearer" not in arm.fake.journal_file.read_text()
+
+
+def test_the_journal_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKER_ARM_JOURNAL", str(tmp_path / "arm.jsonl"))
+    (tmp_path / "fake").mkdir()
+    with (
+        FakeAzure.start(tmp_path / "fake") as fake,
+        urllib.request.urlopen(
+            f"{fake.url}/fake/caller-address",
+            context=ssl.create_default_context(cafile=str(fake.authority)),
+            timeout=60,
+        ) as answer,
+    ):
+        assert answer.read() == b"127.0.0.1\n"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(
+                f"{fake.url}/subscriptions?api-version=2022-12-01", timeout=60,
+                context=ssl.create_default_context(cafile=str(fake.authority)),
+            )  # fmt: skip
+    (line,) = (tmp_path / "arm.jsonl").read_text().splitlines()
+    assert json.loads(line)["response_body"]["error"]["code"] == "AuthenticationFailed"
 
 
 # Operations

@@ -1,102 +1,23 @@
 """Virtual machines: their states, one after the other, and the machine in each of them."""
 
-import base64
 import json
-import threading
-from typing import Any
 
-from baker.errors import BakeError
-from baker.testing.sandbox import File, Seed
-from tests.builders.aws.fake.machines import DataVolume, NoMachines, RunningMachine
-from tests.builders.aws.fake.user_data import UserDataError, seed
+from tests.builders.aws.fake.machines import DataVolume
 from tests.builders.azure.fake.catalogue import size_of
-from tests.builders.azure.fake.disks import disks_of, new_disk
-from tests.builders.azure.fake.ids import group_id, key, new_guid, shout
+from tests.builders.azure.fake.disks import disks_of
+from tests.builders.azure.fake.guest import Guest
+from tests.builders.azure.fake.ids import key, new_guid, shout
 from tests.builders.azure.fake.kinds import Answer, Call, Json, Kind
 from tests.builders.azure.fake.locks import check_writable
-from tests.builders.azure.fake.network import addresses_of, admits, public_to_delete
+from tests.builders.azure.fake.network import public_to_delete
 from tests.builders.azure.fake.operations import instant
-from tests.builders.azure.fake.refusal import Refusal, invalid, not_allowed
-from tests.builders.azure.fake.sources import Source
+from tests.builders.azure.fake.refusal import Refusal, not_allowed
 from tests.builders.azure.fake.vm_check import check_new, security_type, shortage_of
-from tests.builders.azure.fake.waagent import OVF_ENVIRONMENT, PROGRAM, ovf_environment
+from tests.builders.azure.fake.vm_making import complete_account, complete_disks, make_disks, seed_of
 from tests.builders.azure.fake.world import Resource, world
 
 _UNCHANGEABLE = ("imageReference", "osProfile", "priority", "securityProfile")
 _DISPLAYED = {"running": "VM running", "stopped": "VM stopped", "deallocated": "VM deallocated"}
-
-
-class Guest:
-    """The machine of a virtual machine, while it is on."""
-
-    def __init__(self, told: Seed) -> None:
-        self.seed = told
-        self.machine: RunningMachine | None = None
-        self.wanted_on = False
-        self.console = ""
-        self.failed: str | None = None
-        self._power = threading.Lock()
-        self._busy = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether it neither starts nor ends."""
-        return self._busy == 0
-
-    def switch_on(self, volume: str, data: tuple[DataVolume, ...]) -> None:
-        """Start it; see `settled`."""
-        self.wanted_on = True
-        if not isinstance(world.machines, NoMachines):
-            self._beside(lambda: self._boot(volume, data))
-
-    def cut(self, *, graceful: bool) -> None:
-        """End it; see `settled`."""
-        self.wanted_on = False
-        self._beside(lambda: self._end(graceful=graceful))
-
-    def kill(self) -> None:
-        """It has ended when this returns."""
-        self.wanted_on = False
-        with self._power:
-            self._end_now(graceful=False)
-
-    def restart(self) -> None:
-        """As by its reset button."""
-        if self.machine is not None:
-            self.machine.restart()
-
-    def _beside(self, work: Any) -> None:
-        self._busy += 1
-
-        def run() -> None:
-            try:
-                work()
-            finally:
-                self._busy -= 1
-
-        threading.Thread(target=run, daemon=True).start()
-
-    def _boot(self, volume: str, data: tuple[DataVolume, ...]) -> None:
-        with self._power:
-            if not self.wanted_on:
-                return
-            try:
-                self.machine = world.machines.start(self.seed, volume, data)
-            except BakeError as error:
-                self.failed = self.console = f"the machine does not start: {error}"
-
-    def _end(self, *, graceful: bool) -> None:
-        with self._power:
-            self._end_now(graceful=graceful)
-
-    def _end_now(self, *, graceful: bool) -> None:
-        machine, self.machine = self.machine, None
-        if machine is not None:
-            self.console = machine.last_words()
-            if graceful:
-                machine.stop()
-            else:
-                machine.kill()
 
 
 class VirtualMachines(Kind):
@@ -128,10 +49,10 @@ class VirtualMachines(Kind):
         profile = properties["storageProfile"]
         profile["imageReference"] |= {"exactVersion": source.exact_version} if source.exact_version else {}
         properties["vmId"] = new_guid()
-        resource.facts["guest"] = Guest(_told(resource, source))
-        _complete_disks(resource, source)
-        _make_disks(call, resource, source)
-        _complete_account(properties["osProfile"], source)
+        resource.facts["guest"] = Guest(seed_of(resource, source))
+        complete_disks(resource, source)
+        make_disks(call, resource, source)
+        complete_account(properties["osProfile"], source)
         properties["timeCreated"] = instant(resource.created)
         if chosen == "TrustedLaunch":
             given = properties.setdefault("securityProfile", {})
@@ -328,42 +249,6 @@ class VirtualMachines(Kind):
 VIRTUAL_MACHINES = VirtualMachines()
 
 
-def switch_off(machine: Resource) -> None:
-    """Deallocate it, as a schedule or an eviction does; at once."""
-    machine.facts["guest"].kill()
-    machine.facts["power"] = "deallocated"
-
-
-def notice_ended_machines() -> None:
-    """A poweroff from inside: stopped, but paid for."""
-    for machine in world.of_type(VirtualMachines.type):
-        guest = machine.facts["guest"]
-        ended = guest.machine is not None and not guest.machine.running
-        if machine.facts["power"] == "running" and guest.wanted_on and ended:
-            machine.facts["power"] = "stopped"
-            guest.cut(graceful=False)
-
-
-def listeners() -> dict[str, Resource]:
-    """The machines that are on, by the addresses that lead to them."""
-    found = {}
-    for machine in world.of_type(VirtualMachines.type):
-        if machine.facts["power"] in ("starting", "running") and machine.facts["guest"].wanted_on:
-            for card in _cards(machine):
-                found |= dict.fromkeys(addresses_of(card), machine)
-    return found
-
-
-def lets_in(machine: Resource, peer: str) -> bool:
-    """Whether the security rules let somebody through to its SSH."""
-    return any(admits(card, peer, world.settings.ssh_port) for card in _cards(machine))
-
-
-def _cards(machine: Resource) -> list[Resource]:
-    ids = [it["id"] for it in machine.properties["networkProfile"]["networkInterfaces"]]
-    return [it for it in map(world.find, ids) if it is not None]
-
-
 def _view(machine: Resource) -> Json:
     power = machine.facts["power"]
     statuses = [
@@ -389,128 +274,3 @@ def _view(machine: Resource) -> Json:
             "vmAgent": {"vmAgentVersion": "2.9.1.1", "statuses": [agent], "extensionHandlers": []},
         } | told
     return told | {"hyperVGeneration": machine.facts["source"].generation, "statuses": statuses}
-
-
-def _complete_disks(machine: Resource, source: Source) -> None:
-    profile = machine.properties["storageProfile"]
-    system = profile["osDisk"]
-    system.setdefault("name", f"{machine.name}_OsDisk_1_{new_guid().replace('-', '')}")
-    system |= {"osType": source.system, "diskSizeGB": system.get("diskSizeGB") or source.gib}
-    given = {it["lun"]: it for it in profile.get("dataDisks") or ()}
-    for lun in source.data:
-        given.setdefault(lun, {"lun": lun, "createOption": "FromImage"})
-    profile["dataDisks"] = [given[lun] for lun in sorted(given)]
-    for number, it in enumerate(profile["dataDisks"], start=2):
-        it["named"] = "name" in it
-        it.setdefault("name", f"{machine.name}_disk{number}_{new_guid().replace('-', '')}")
-        it.setdefault("toBeDetached", False)
-        if it["lun"] in source.data:
-            it["diskSizeGB"] = max(it.get("diskSizeGB") or 0, source.data[it["lun"]][0])
-    for it in (system, *profile["dataDisks"]):
-        it.setdefault("caching", "ReadWrite" if it is system else "None")
-        it.setdefault("deleteOption", "Detach")
-        it.setdefault("managedDisk", {}).setdefault("storageAccountType", "Standard_LRS")
-
-
-def _make_disks(call: Call, machine: Resource, source: Source) -> None:
-    profile = machine.properties["storageProfile"]
-    made: list[Resource] = []
-    try:
-        for it in (profile["osDisk"], *profile["dataDisks"]):
-            content = source.data[it["lun"]][1] if it.get("lun") in source.data else None
-            made.append(
-                new_disk(
-                    call,
-                    f"{group_id(machine.id)}/providers/Microsoft.Compute/disks/{it['name']}",
-                    location=machine.location,
-                    size=it["diskSizeGB"],
-                    storage=it["managedDisk"]["storageAccountType"],
-                    source=source.volume if it is profile["osDisk"] else content,
-                    machine=machine.id,
-                )
-            )
-            it["managedDisk"]["id"] = made[-1].id
-    except Refusal:
-        for disk in made:
-            world.remove(disk)
-        raise
-
-
-def _complete_account(profile: Json, source: Source) -> None:
-    if source.system == "Windows":
-        windows = profile.setdefault("windowsConfiguration", {})
-        windows.setdefault("provisionVMAgent", True)
-        windows.setdefault("patchSettings", {"patchMode": "AutomaticByOS", "assessmentMode": "ImageDefault"})
-    else:
-        linux = profile.setdefault("linuxConfiguration", {})
-        linux.setdefault("provisionVMAgent", True)
-        linux.setdefault("patchSettings", {"patchMode": "ImageDefault", "assessmentMode": "ImageDefault"})
-    profile |= {"secrets": [], "allowExtensionOperations": True, "requireGuestProvisionSignal": True}
-
-
-def _told(machine: Resource, source: Source) -> Seed:
-    """What the machine is told: by its custom data, and by Azure's agent."""
-    profile = machine.properties["osProfile"]
-    user, host_name, data = profile["adminUsername"], profile["computerName"], profile.get("customData", "")
-    ssh = (profile.get("linuxConfiguration") or {}).get("ssh") or {}
-    keys = tuple(it["keyData"].strip() for it in ssh.get("publicKeys") or ())
-    files = [File(path=OVF_ENVIRONMENT, mode=0o600,
-                  content=ovf_environment(user=user, host_name=host_name, custom_data=data))]  # fmt: skip
-    if source.resource is None:
-        files.append(File(path="/usr/sbin/waagent", content=PROGRAM, mode=0o755))
-    try:
-        told = seed(
-            base64.b64decode(data),
-            instance_id=machine.properties["vmId"],
-            host_name=host_name,
-            default_user=user,
-            public_keys=keys,
-        )
-    except UserDataError as error:
-        raise invalid("customData", str(error)) from error
-    return Seed(
-        instance_id=told.instance_id,
-        host_name=told.host_name,
-        accounts=told.accounts,
-        host_key=told.host_key,
-        files=(*told.files, *files),
-        boot_commands=told.boot_commands,
-        run_commands=told.run_commands,
-    )
-
-
-def evict(machine: Resource) -> None:
-    """Azure needs the place of a Spot machine."""
-    if machine.properties.get("evictionPolicy") == "Delete":
-        world.remove(machine)
-    else:
-        switch_off(machine)
-
-
-def evict_all() -> None:
-    """All Spot machines."""
-    for machine in list(world.of_type(VirtualMachines.type)):
-        if machine.properties.get("priority") == "Spot":
-            evict(machine)
-
-
-def die(machine: Resource) -> None:
-    """It ends, as by a fault of its host; Azure knows it as stopped."""
-    machine.facts["guest"].kill()
-    machine.facts["power"] = "stopped"
-
-
-def kill_all() -> None:
-    """All machines end."""
-    for machine in world.of_type(VirtualMachines.type):
-        die(machine)
-
-
-def console(vm_id: str) -> str | None:
-    """What a machine said, or None where there is no such machine."""
-    for machine in world.of_type(VirtualMachines.type):
-        if machine.properties["vmId"] == vm_id:
-            guest = machine.facts["guest"]
-            words = guest.machine.last_words() if guest.machine is not None else ""
-            return "\n".join(it for it in (guest.console, words) if it)
-    return None

@@ -1,7 +1,8 @@
 """What happens by itself, between two calls: machines that end, schedules, and addresses that begin and cease."""
 
+from tests.builders.azure.fake.catalogue import VM_TYPE
+from tests.builders.azure.fake.power import lets_in, listeners, notice_ended_machines
 from tests.builders.azure.fake.schedules import switch_off_what_is_due
-from tests.builders.azure.fake.vms import VirtualMachines, lets_in, listeners, notice_ended_machines
 from tests.builders.azure.fake.world import Resource, world
 
 
@@ -32,7 +33,7 @@ def _listen(address: str, machine: Resource) -> None:
 def start_over() -> None:
     """A subscription in which nothing ever happened. The machines that are left end."""
     settings = world.settings
-    for machine in world.of_type(VirtualMachines.type):
+    for machine in world.of_type(VM_TYPE):
         machine.facts["guest"].kill()
     for resource in list(world.resources.values()):
         world.remove(resource)
