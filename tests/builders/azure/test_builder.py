@@ -1,8 +1,7 @@
 """The Azure builder against Azure's double: from launch to image, and nothing left whatever fails."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -196,72 +195,7 @@ def test_how_far_the_replicas_are_is_told(arm: FakeAzure, run: RunInfo, told: li
     assert [event for event in told if isinstance(event, Progress) and event.what == "replicas"]
 
 
-# --- faults: each call in turn
-
-MUTATING = (
-    f"PUT {GROUP}", "PUT Microsoft.Network/networkSecurityGroups", "PUT Microsoft.Network/virtualNetworks",
-    "PUT Microsoft.Network/publicIPAddresses", "PUT Microsoft.Network/networkInterfaces", f"PUT {VM}",
-    "PUT Microsoft.DevTestLab/schedules", f"POST {VM}/deallocate", f"POST {VM}/generalize",
-    "PUT Microsoft.Compute/images", "PUT Microsoft.Compute/galleries/images",
-    "PUT Microsoft.Compute/galleries/images/versions", "PATCH Microsoft.Resources/tags",
-)  # fmt: skip
-OF_THE_CLEAN_UP = (
-    f"DELETE {GROUP}", f"DELETE {VM}", "DELETE Microsoft.DevTestLab/schedules",
-    "DELETE Microsoft.Network/virtualNetworks", "DELETE Microsoft.Network/networkSecurityGroups",
-)  # fmt: skip
-FAULTS: dict[str, dict[str, Any]] = {
-    "forbidden": {"error": "AuthorizationFailed", "status": 403, "times": FOR_EVER},
-    "busy twice": {"error": "TooManyRequests", "status": 429, "retry_after": 1, "times": 2},
-    "broken for ever": {"error": "InternalServerError", "status": 500, "times": FOR_EVER},
-    "request lost": {"lose": "request"},
-    "reply lost": {"lose": "reply"},
-    "replies lost for ever": {"lose": "reply", "times": FOR_EVER},
-    "failed later": {"later": "InternalExecutionError"},
-}
-HARMLESS = ("busy twice", "request lost", "reply lost")
-SAMPLE = ("reply lost", "failed later", "forbidden")
-"""What tells most; the rest takes minutes."""
-
-
-@contextlib.contextmanager
-def settled(arm: FakeAzure, told: list[Event]) -> Iterator[None]:
-    """After what happens inside: what is ours is an image that was told of, or was reported, and nothing else."""
-    arm.look_alikes()
-    before = arm.account()
-    with contextlib.suppress(BakeError):
-        yield
-    arm.forget_faults()
-    kept = any(isinstance(event, ResourceKept) for event in told)
-    reported = [event for event in told if isinstance(event, CleanupFailed)]
-    for leftover in BUILDER.leftovers(None):
-        assert reported, f"{leftover} was left, and not reported"
-        assert leftover.run_id == RUN_ID
-        BUILDER.destroy(leftover)
-    for image in BUILDER.images(None):
-        assert kept, f"{image} was left, and not told of"
-        BUILDER.delete(image)
-    arm.assert_clean(before)
-
-
-def _both(group: str | None) -> dict[str, Any]:
-    return {"image_group": "images", "security": "Standard", "resource_group": group}
-
-
-@pytest.mark.parametrize("call", [*MUTATING, *OF_THE_CLEAN_UP])
-@pytest.mark.parametrize(
-    "fault", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.soak) for name in FAULTS]
-)
-def test_a_call_that_goes_wrong_leaves_nothing(
-    arm: FakeAzure, run: RunInfo, told: list[Event], call: str, fault: str
-) -> None:
-    group = None if call in (f"PUT {GROUP}", f"DELETE {GROUP}") else "mine"  # where each thing is removed by itself
-    with settled(arm, told):
-        arm.fault(call, **FAULTS[fault])
-        image = bake(arm, run, told, AzureBuilder(clock=ImpatientClock()), **_both(group))
-        assert image.name == run.image_name
-    if fault in HARMLESS:
-        assert any(isinstance(event, ResourceKept) for event in told), "it costs nothing but a moment"
-        assert not [event for event in told if isinstance(event, CleanupFailed)]
+# --- what goes wrong in ways of its own; test_faults has each call fail in turn
 
 
 def test_a_lock_is_reported_and_not_looped_over(arm: FakeAzure, run: RunInfo, told: list[Event]) -> None:
@@ -379,7 +313,7 @@ def said(arm: FakeAzure, run: RunInfo, changes: dict[str, Any]) -> list[str]:
 def test_a_sound_plan_has_no_problems_and_makes_nothing(arm: FakeAzure, run: RunInfo) -> None:
     before = arm.account()
     assert preflight(arm, run) == []
-    assert preflight(arm, run, **_both("mine")) == []
+    assert preflight(arm, run, **WAYS["both, in a group of the user"]) == []
     assert arm.account() == before
 
 
