@@ -4,16 +4,16 @@ import threading
 from typing import Any
 
 from baker.errors import BakeError
-from baker.testing.sandbox import Seed
 from tests.builders.aws.fake.machines import DataVolume, NoMachines, RunningMachine
+from tests.builders.aws.fake.user_data import Told
 from tests.builders.azure.fake.world import world
 
 
 class Guest:
     """The machine of a virtual machine, while it is on."""
 
-    def __init__(self, told: Seed) -> None:
-        self.seed = told
+    def __init__(self, told: Told) -> None:
+        self._told = told
         self.machine: RunningMachine | None = None
         self.wanted_on = False
         self.console = ""
@@ -64,7 +64,7 @@ class Guest:
             if not self.wanted_on:
                 return
             try:
-                self.machine = world.machines.start(self.seed, volume, data)
+                self.machine = world.machines.start(self._told, volume, data)
             except BakeError as error:
                 self.failed = self.console = f"the machine does not start: {error}"
 

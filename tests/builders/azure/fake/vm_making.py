@@ -1,9 +1,10 @@
 """What Azure makes of a request for a virtual machine: what was not said, its disks, and what its machine is told."""
 
 import base64
+from dataclasses import dataclass, replace
 
 from baker.testing.sandbox import File, Seed
-from tests.builders.aws.fake.user_data import UserDataError, seed
+from tests.builders.aws.fake.user_data import Told, UserDataError
 from tests.builders.azure.fake.disks import new_disk
 from tests.builders.azure.fake.ids import group_id, new_guid
 from tests.builders.azure.fake.kinds import Call
@@ -11,6 +12,18 @@ from tests.builders.azure.fake.refusal import Refusal, invalid
 from tests.builders.azure.fake.sources import Json, Source
 from tests.builders.azure.fake.waagent import OVF_ENVIRONMENT, PROGRAM, ovf_environment
 from tests.builders.azure.fake.world import Resource, world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provisioned(Told):
+    """What a machine can ask Azure, with the files that Azure's agent keeps of it."""
+
+    files: tuple[File, ...]
+
+    def as_seed(self) -> Seed:
+        """For a private root. UserDataError."""
+        told = Told.as_seed(self)
+        return replace(told, files=(*told.files, *self.files))
 
 
 def complete_disks(machine: Resource, source: Source) -> None:
@@ -70,32 +83,25 @@ def complete_account(profile: Json, source: Source) -> None:
     profile |= {"secrets": [], "allowExtensionOperations": True, "requireGuestProvisionSignal": True}
 
 
-def seed_of(machine: Resource, source: Source) -> Seed:
-    """What the machine is told: by its custom data, and by Azure's agent."""
+def told_to(machine: Resource, source: Source) -> Provisioned:
+    """What the machine is told: by its custom data, and by Azure's agent. Refusal for data that cannot be read here."""
     profile = machine.properties["osProfile"]
     user, host_name, data = profile["adminUsername"], profile["computerName"], profile.get("customData", "")
     ssh = (profile.get("linuxConfiguration") or {}).get("ssh") or {}
-    keys = tuple(it["keyData"].strip() for it in ssh.get("publicKeys") or ())
-    files = [File(path=OVF_ENVIRONMENT, mode=0o600,
-                  content=ovf_environment(user=user, host_name=host_name, custom_data=data))]  # fmt: skip
+    environment = ovf_environment(user=user, host_name=host_name, custom_data=data)
+    files = [File(path=OVF_ENVIRONMENT, mode=0o600, content=environment)]
     if source.resource is None:
         files.append(File(path="/usr/sbin/waagent", content=PROGRAM, mode=0o755))
+    told = Provisioned(
+        user_data=base64.b64decode(data),
+        instance_id=machine.properties["vmId"],
+        host_name=host_name,
+        default_user=user,
+        public_keys=tuple(it["keyData"].strip() for it in ssh.get("publicKeys") or ()),
+        files=tuple(files),
+    )
     try:
-        told = seed(
-            base64.b64decode(data),
-            instance_id=machine.properties["vmId"],
-            host_name=host_name,
-            default_user=user,
-            public_keys=keys,
-        )
+        told.as_seed()
     except UserDataError as error:
         raise invalid("customData", str(error)) from error
-    return Seed(
-        instance_id=told.instance_id,
-        host_name=told.host_name,
-        accounts=told.accounts,
-        host_key=told.host_key,
-        files=(*told.files, *files),
-        boot_commands=told.boot_commands,
-        run_commands=told.run_commands,
-    )
+    return told

@@ -13,7 +13,7 @@ from tests.builders.azure.fake.network import public_to_delete
 from tests.builders.azure.fake.operations import instant
 from tests.builders.azure.fake.refusal import Refusal, not_allowed
 from tests.builders.azure.fake.vm_check import check_new, security_type, shortage_of
-from tests.builders.azure.fake.vm_making import complete_account, complete_disks, make_disks, seed_of
+from tests.builders.azure.fake.vm_making import complete_account, complete_disks, make_disks, told_to
 from tests.builders.azure.fake.world import Resource, world
 
 _UNCHANGEABLE = ("imageReference", "osProfile", "priority", "securityProfile")
@@ -49,7 +49,7 @@ class VirtualMachines(Kind):
         profile = properties["storageProfile"]
         profile["imageReference"] |= {"exactVersion": source.exact_version} if source.exact_version else {}
         properties["vmId"] = new_guid()
-        resource.facts["guest"] = Guest(seed_of(resource, source))
+        resource.facts["guest"] = Guest(told_to(resource, source))
         complete_disks(resource, source)
         make_disks(call, resource, source)
         complete_account(properties["osProfile"], source)
