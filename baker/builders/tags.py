@@ -21,7 +21,7 @@ RUN, RECIPE, OWNER, EXPIRES, ROLE, DISK = (
 
 _RUN_ID = re.compile(r"\d{8}t\d{6}-[0-9a-z]{4}")
 _NAME = re.compile(rf"bake-({_RUN_ID.pattern})(-image)?")
-_NOT_IN_A_TAG = re.compile(r"[^\w\s+\-=.,:/@]")
+_NOT_IN_A_TAG = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_VALUE = 256
 
 Tags = Mapping[str, str]
@@ -79,5 +79,9 @@ def labels_of(tags: Tags) -> dict[str, str]:
 
 
 def _fit(value: str) -> str:
-    """What every cloud accepts for a tag's value: letters, numbers, spaces and + - = . _ : / @, at most 256."""
+    """A tag's value: at most 256 characters, of which EC2 and Azure take any that can be printed.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html, and of Azure's only names are restricted:
+    https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources
+    """
     return _NOT_IN_A_TAG.sub("_", value)[:_LONGEST_VALUE]

@@ -1,8 +1,12 @@
 """Names and tags: what is written is read back, and nothing that is not ours is taken for ours."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from baker.artifact import Artifact
 from baker.builders import tags
+from baker.checks import READY_MADE, imports
+from baker.labels import recorded, recorded_checks
 from baker.ports import RunInfo
 
 RUN = RunInfo(
@@ -24,9 +28,19 @@ def test_a_run_is_read_back_from_its_tags_and_its_names() -> None:
     assert {tags.run_of_name(tags.resource_name(RUN, role)) for role in ("bake", "image")} == {RUN.run_id}
 
 
-def test_a_value_holds_only_what_every_cloud_takes() -> None:
-    assert tags.run_tags(RUN, "bake")[tags.OWNER] == "ada@tides _ada_"
+def test_a_value_is_kept_as_far_as_every_cloud_takes_it() -> None:
+    run = replace(RUN, owner="ada@tides\n<ada>")
+    assert tags.run_tags(run, "bake")[tags.OWNER] == "ada@tides_<ada>"
     assert len(tags.label_tags({"packages": "x" * 1000})["bake:packages"]) == 256
+
+
+def test_a_check_that_is_written_on_an_image_can_be_made_from_its_tags() -> None:
+    check = imports("utm", prefix="/opt/waves")
+    labels = tags.labels_of(tags.label_tags({"check-1": recorded(check) or ""}))
+    image = Artifact(
+        builder="aws", id="ami-1", location="here", name="waves", fingerprint="0", created=0.0, labels=labels
+    )
+    assert recorded_checks(image, READY_MADE) == (check,)
 
 
 def test_labels_are_read_back_and_other_peoples_tags_are_not_labels() -> None:
