@@ -83,10 +83,13 @@ class Cloud:
         Throttled calls and faults of AWS are tried again, with growing pauses that nobody else has; so are calls whose
         reply was lost, which therefore must be harmless when made twice.
         """
+        was_lost = False
         for pause in self._pauses():
             try:
                 return self.ask_once(action, service, **parameters)
             except AwsError as error:
+                error.is_after_lost_reply = was_lost
+                was_lost |= isinstance(error, LostReplyError)
                 again = isinstance(error, LostReplyError) or error.is_busy
                 if not again or pause is None:
                     raise

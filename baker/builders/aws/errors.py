@@ -161,6 +161,8 @@ class AwsError(Exception):
         self.code = code
         self.message = message
         self.status = status
+        self.is_after_lost_reply = False
+        """Whether the same call was made before, and its reply was lost."""
 
     @property
     def answer(self) -> Answer:
@@ -175,6 +177,13 @@ class AwsError(Exception):
         if self.answer is not Answer.AGAIN:
             return False
         return self.status >= 500 or "Limit" in self.code or "Thrott" in self.code or "TooMany" in self.code
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether what was asked for may be there all the same. A call that is made again after its reply was lost is
+        refused for what the first one made: a name that is taken, a quota that is used up."""
+        is_silent = isinstance(self, LostReplyError) or self.is_after_lost_reply
+        return is_silent or self.is_busy or self.answer is Answer.MADE
 
     @property
     def is_in_use(self) -> bool:

@@ -198,7 +198,7 @@ class Launcher:
                 raise
 
     def _adopt_key_pair(self, name: str) -> None:
-        pairs = self._cloud.ask("describe_key_pairs", KeyNames=[name])["KeyPairs"]
+        pairs = self._cloud.ask_of_new("describe_key_pairs", KeyNames=[name])["KeyPairs"]
         if not any(self._is_ours(pair.get("Tags")) for pair in pairs):
             raise BuilderError(f"a key pair called {name} exists, and is not this run's")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from baker.builders.aws.errors import AwsError, LostReplyError
+from baker.builders.aws.errors import AwsError
 from baker.builders.aws.waiting import RELEASED, poll
 from baker.ports import Clock
 
@@ -26,13 +26,13 @@ class Asked:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Around the call that makes it. Only a refusal says that nothing was made; a lost reply, a fault of AWS and a
-        signal say nothing."""
+        """Around the call that makes it. Only a refusal of the first try says that nothing was made; a lost reply, a
+        fault of AWS and a signal say nothing."""
         self._may_exist = True
         try:
             yield
         except AwsError as error:
-            self._may_exist = isinstance(error, LostReplyError) or error.is_busy
+            self._may_exist = error.may_be_done
             raise
 
     def found(self, look: Callable[[], Iterable[T]]) -> list[T]:
