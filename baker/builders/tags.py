@@ -42,9 +42,14 @@ def run_tags(run: RunInfo, role: str) -> dict[str, str]:
         RUN: run.run_id,
         RECIPE: run.recipe,
         OWNER: _fit(run.owner),
-        EXPIRES: datetime.fromtimestamp(run.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        EXPIRES: expires_at(run.expires),
         ROLE: role,
     }
+
+
+def expires_at(instant: float) -> str:
+    """The value of `bake:expires` for seconds since the epoch."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def expiry(tags: Tags) -> float | None:

@@ -13,7 +13,7 @@ from baker.artifact import Artifact, Leftover, ShareResult
 from baker.builders.aws import conditions, images, leftovers, network, preflight, requests, sharing
 from baker.builders.aws.calls import Cloud
 from baker.builders.aws.capture import Captor, Capturing
-from baker.builders.aws.errors import explaining
+from baker.builders.aws.errors import AwsError, explaining
 from baker.builders.aws.instances import Seen
 from baker.builders.aws.launch import Launcher, Request
 from baker.builders.aws.machine import AwsMachine, Launched
@@ -69,7 +69,7 @@ class AwsBuilder:
         """Load the SDK and make the client of EC2, beside other work. What is wrong is told to who asks next."""
         cloud = self.cloud_in(spec.region, self.clock)
         self._ready[spec.region] = cloud  # at once: who asks meanwhile waits for this one, and makes no other
-        with suppress(BakeError):
+        with suppress(BakeError, AwsError):
             self._ready[cloud.region] = cloud
             cloud.prepare()
 
@@ -152,7 +152,7 @@ class AwsBuilder:
         """Remove an image and its snapshots."""
         cloud = self._cloud_of(artifact)
         with explaining(f"deleting image {artifact.id}"):
-            images.delete_image(cloud, images.describe(artifact.id, cloud))
+            images.retire_image(cloud, images.describe(artifact.id, cloud), self.clock.now())
 
     def check_share(self, share: Share) -> tuple[Problem, ...]:
         """What in a share list cannot be meant; asks nobody."""

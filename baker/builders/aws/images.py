@@ -6,7 +6,7 @@ from typing import Any
 from baker.artifact import Artifact
 from baker.builders.aws import requests, tags
 from baker.builders.aws.calls import Cloud
-from baker.builders.aws.errors import explaining
+from baker.builders.aws.errors import AwsError, explaining
 from baker.errors import BuilderError
 from baker.suggestion import did_you_mean
 
@@ -111,6 +111,22 @@ def require_imdsv2(image: Mapping[str, Any], cloud: Cloud) -> None:
     """Have machines from the image take IMDSv2 alone, as the one did that it was made of. AwsError when refused."""
     if image.get("ImdsSupport") != "v2.0":
         cloud.ask_of_new("modify_image_attribute", **requests.require_imdsv2(image["ImageId"]))
+
+
+def retire_image(cloud: Cloud, image: Mapping[str, Any], now: float) -> None:
+    """Delete a finished image. AwsError when refused; it stays what it was then.
+
+    It is marked as temporary first, with its snapshots: who dies in the middle, or hears no more of AWS, leaves nothing
+    that a sweep does not find.
+    """
+    parts = [image["ImageId"], *snapshots_of(image)]
+    cloud.ask("create_tags", Resources=parts, Tags=tags.tag_list({tags.EXPIRES: tags.expires_at(now)}))
+    try:
+        delete_image(cloud, image)
+    except AwsError as error:
+        if error.action == "deregister_image" and not error.may_be_done:
+            cloud.ask("delete_tags", Resources=parts, Tags=[{"Key": tags.EXPIRES}])
+        raise
 
 
 def delete_image(cloud: Cloud, image: Mapping[str, Any]) -> None:
