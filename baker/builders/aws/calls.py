@@ -55,8 +55,10 @@ class Cloud:
         return str(region)
 
     def in_region(self, region: str) -> "Cloud":
-        """The same account, elsewhere."""
-        return Cloud(region, self._clock)
+        """The same account, elsewhere. With the same session: whoever types a code, or assumes a role, does it once."""
+        there = Cloud(region, self._clock)
+        there._making, there._session = self._making, self._opened()
+        return there
 
     def credentials_expire_at(self) -> float | None:
         """Seconds since the epoch; None when they do not expire, or renew themselves. NoAccountError without any."""
@@ -184,7 +186,10 @@ class Cloud:
         except exceptions.ClientError as error:
             said = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            raise AwsError(action, str(said.get("Code", "Unknown")), str(said.get("Message", "")), status) from error
+            code, message = str(said.get("Code", "Unknown")), str(said.get("Message", ""))
+            if code == str(status):  # what botocore makes of a proxy's page: AWS's own codes are words
+                raise LostReplyError(action, code, message) from error
+            raise AwsError(action, code, message, status) from error
         except RuntimeError as error:  # what botocore says of credentials of the environment whose time is over
             if "expired" not in str(error):
                 raise
@@ -194,7 +199,9 @@ class Cloud:
             raise LostReplyError(action, type(error).__name__, str(error)) from error
         except exceptions.NoCredentialsError as error:
             raise _no_credentials() from error
-        except exceptions.BotoCoreError as error:
+        except exceptions.ParamValidationError as error:
+            raise _not_taken(action, error) from error
+        except (exceptions.BotoCoreError, ValueError) as error:  # a bare ValueError for an endpoint that is none
             raise _unusable(action, error) from error
 
 
@@ -205,10 +212,20 @@ def _no_credentials() -> NoAccountError:
     )
 
 
+def _not_taken(action: str, error: Exception) -> BuilderError:
+    """What the SDK knows that EC2 cannot mean, before it asks anybody."""
+    return BuilderError(
+        "a value in the recipe is none that AWS takes",
+        details=(("while", action), (type(error).__name__, str(error))),
+        hint="look at the Aws(...) of the recipe",
+    )
+
+
 def _unusable(action: str, error: Exception) -> BuilderError:
-    """What the SDK refuses before it asks anybody: no credentials, no such profile or region, a wrong parameter."""
+    """What the SDK refuses before it asks anybody: no such profile, region or endpoint."""
     return BuilderError(
         "the AWS SDK cannot be used as it is set up",
         details=(("while", action), (type(error).__name__, str(error))),
-        hint="look at AWS_PROFILE, AWS_REGION and ~/.aws/config; `aws sts get-caller-identity` tells whether they work",
+        hint="look at AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and ~/.aws/config; "
+        "`aws sts get-caller-identity` tells whether they work",
     )

@@ -148,7 +148,8 @@ TRANSLATIONS = (
     ),
     _row(".*\\.(NotFound|Unknown)|InvalidAllocationID\\.NotFound", Answer.GONE, summary="it does not exist (any more)"),
     _row("DependencyViolation|.*\\.InUse|ResourceInUse|IncorrectState|IncorrectInstanceState|VolumeInUse|"
-         "InvalidIPAddress\\.InUse", Answer.AGAIN, summary="something else still uses it"),
+         "InvalidIPAddress\\.InUse", Answer.AGAIN, summary="something else still uses it",
+         hint="AWS's message may name what does; try again once that has gone"),
 )  # fmt: skip
 
 

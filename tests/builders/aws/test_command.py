@@ -291,6 +291,11 @@ BAD = {
         says=("AWS cannot be reached", "EndpointConnectionError"),
         hint="look at the network",
     ),
+    "no endpoint": Bad(
+        environment=(("AWS_ENDPOINT_URL", "localhost"),),
+        says=("the AWS SDK cannot be used as it is set up", "Invalid endpoint: localhost"),
+        hint="AWS_ENDPOINT_URL",
+    ),
     "the network goes away at the launch": Bad(
         act=lambda aws: aws.fault("AuthorizeSecurityGroupIngress", lose="request", times=8),
         says=("AWS cannot be reached while making the security group", "authorize_security_group_ingress"),
