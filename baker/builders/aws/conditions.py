@@ -1,12 +1,13 @@
 """What is wrong with a spec itself, and with the disks of a recipe in EC2; asks nobody."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from baker.builders.admission import admit_problem
 from baker.builders.aws.proxy import proxy_problem
 from baker.builders.aws.requests import MOST_DISKS
+from baker.builders.aws.sharing import REGION
 from baker.builders.aws.source import login_user, source_problem
 from baker.builders.aws.spec import NOBODY, Aws, ElasticIp, Volume
 from baker.ports import Problem
@@ -38,10 +39,7 @@ def spec_problems(spec: Aws) -> Iterator[Problem]:
         yield wrong("root_gib", f"must be a whole number from 1 to {_LARGEST_GIB}")
     if spec.spot not in ("never", "prefer", "only"):
         yield wrong("spot", 'must be "never", "prefer" or "only"')
-    if not all(_is(value, _SUBNET) for value in spec.subnets):
-        yield wrong("subnets", 'must be ids such as "subnet-0123456789abcdef0"')
-    if spec.vpc is not None and not _is(spec.vpc, _VPC):
-        yield wrong("vpc", 'must be an id such as "vpc-0123456789abcdef0"')
+    yield from _place_problems(spec, wrong)
     if spec.admit != NOBODY and (problem := admit_problem(spec.admit)):
         yield wrong("admit", problem)
     if problem := proxy_problem(spec.proxy_command):
@@ -49,9 +47,31 @@ def spec_problems(spec: Aws) -> Iterator[Problem]:
     elif spec.admit == NOBODY and not spec.proxy_command:
         yield wrong("admit", "leaves no way to the machine, but with a proxy_command such as session manager")
     yield from _address_problems(spec, wrong)
+    yield from _image_problems(spec, wrong)
     for field in ("root", "data"):
         if not isinstance(getattr(spec, field), Volume):
             yield wrong(field, "must be a Volume(...)")
+
+
+def _image_problems(spec: Aws, wrong: Wrong) -> Iterator[Problem]:
+    days, seconds = spec.deprecate_after_days, spec.capture_timeout_seconds
+    if days is not None and (not isinstance(days, int) or days < 1):
+        yield wrong("deprecate_after_days", "must be a whole number of days, or None")
+    if seconds is not None and (not isinstance(seconds, int | float) or seconds <= 0):
+        yield wrong("capture_timeout_seconds", "must be a number of seconds larger than 0, or None")
+    if not isinstance(spec.tags, Mapping) or not all(
+        isinstance(text, str) for tag in spec.tags.items() for text in tag
+    ):
+        yield wrong("tags", 'must be texts by their names, such as {"team": "ocean"}')
+
+
+def _place_problems(spec: Aws, wrong: Wrong) -> Iterator[Problem]:
+    if not isinstance(spec.subnets, tuple) or not all(_is(value, _SUBNET) for value in spec.subnets):
+        yield wrong("subnets", 'must be a tuple of ids such as ("subnet-0123456789abcdef0",)')
+    if spec.region is not None and not _is(spec.region, REGION):
+        yield wrong("region", 'must be a region such as "eu-central-1"')
+    if spec.vpc is not None and not _is(spec.vpc, _VPC):
+        yield wrong("vpc", 'must be an id such as "vpc-0123456789abcdef0"')
 
 
 def _address_problems(spec: Aws, wrong: Wrong) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ COPIES_AT_ONCE = 8
 _ACCOUNT = re.compile(r"\d{12}")
 _ORGANISATION = re.compile(r"arn:[a-z0-9-]+:organizations::\d{12}:organization/o-[a-z0-9]{10,32}")
 _UNIT = re.compile(r"arn:[a-z0-9-]+:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}")
-_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d")
+REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d")
 
 EVERYBODY = "all"
 
@@ -48,7 +48,7 @@ def share_problems(share: Share) -> Iterator[Problem]:
                 exit_code=2,
             )
     for region in share.regions:
-        if not _REGION.fullmatch(region):
+        if not REGION.fullmatch(region):
             yield Problem(summary=f"{region!r} is no region", hint="such as eu-central-1", exit_code=2)
 
 

@@ -1,7 +1,6 @@
 """The EC2 builder against EC2's double: from launch to image, with real machines, and nothing left whatever fails."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from baker.events import CleanupFailed, Event, ResourceAcquired, ResourceKept, R
 from baker.plan import Plan, make_plan
 from baker.ports import RunInfo
 from baker.recipe import Disk, Recipe, Share
+from tests.builders.aws.acts import ImpatientClock
 from tests.builders.aws.conftest import RUN_ID
 from tests.builders.aws.fake.client import FakeAws
 
@@ -29,19 +29,6 @@ class QuickClock(SystemClock):
 
     def sleep(self, seconds: float) -> None:
         super().sleep(min(seconds / 100, 0.05))
-
-
-class ImpatientClock(QuickClock):
-    """On which time passes as it sleeps, so that waits come to their end."""
-
-    def __init__(self) -> None:
-        self._slept = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self._slept
-
-    def sleep(self, seconds: float) -> None:
-        self._slept += seconds
 
 
 BUILDER = AwsBuilder(clock=QuickClock())
@@ -137,77 +124,7 @@ def test_the_machine_is_as_the_recipe_and_prudence_want_it(ec2: FakeAws, run: Ru
     assert "BEGIN" not in str(call["TagSpecifications"])
 
 
-# --- faults: each call in turn, refused before it is done, and done with its reply lost
-
-MUTATING = (
-    "ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances", "StopInstances",
-    "CreateImage", "DeleteTags", "ModifyInstanceAttribute", "TerminateInstances", "DeleteSecurityGroup",
-    "DeleteKeyPair",
-)  # fmt: skip
-READING = (
-    "GetParameter", "DescribeImages", "DescribeVpcs", "DescribeSubnets", "DescribeInstances", "DescribeSecurityGroups",
-    "DescribeSnapshots",
-)  # fmt: skip
-REFUSALS = {
-    "UnauthorizedOperation": 1 << 30, "InternalError": 2, "RequestLimitExceeded": 3, "InternalError for ever": 1 << 30,
-}  # fmt: skip
-OF_THE_CLEAN_UP = ("ModifyInstanceAttribute", "TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair")
-
-
-@contextlib.contextmanager
-def _settled(ec2: FakeAws, told: list[Event]) -> Iterator[None]:
-    """After what happens inside: what is ours is an image that was told of, or was reported, and nothing else."""
-    ec2.look_alikes()
-    before = ec2.account()
-    error: BakeError | None = None
-    try:
-        yield
-    except BakeError as caught:
-        error = caught
-    ec2.forget_faults()
-    ec2.settings(hidden_calls={})
-    kept = [artifact for artifact in BUILDER.images(None) if any(isinstance(event, ResourceKept) for event in told)]
-    reported = [event for event in told if isinstance(event, CleanupFailed)]
-    for leftover in BUILDER.leftovers(None):
-        assert reported, f"{leftover} was left, and not reported"
-        BUILDER.destroy(leftover)
-        let_machines_end(ec2)
-    ids = [part for artifact in kept for part in BUILDER.digest(artifact).split("+")]
-    assert_clean(ec2, before, kept=ids)
-    if error is None:
-        assert kept or reported
-    else:
-        assert error.exit_code == 4
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("action", [*MUTATING, *READING])
-@pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_call_that_is_refused(ec2: FakeAws, run: RunInfo, told: list[Event], action: str, refusal: str) -> None:
-    builder = AwsBuilder(clock=ImpatientClock())
-    with _settled(ec2, told):
-        ec2.fault(action, error=refusal.partition(" ")[0], times=REFUSALS[refusal])
-        bake(ec2, run, told, builder)
-    assert any(fault["struck"] for fault in ec2.faults()) or not ec2.faults()
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("action", MUTATING)
-@pytest.mark.parametrize("times", [1, 1 << 30], ids=["once", "for ever"])
-def test_a_call_that_is_done_and_whose_reply_is_lost(
-    ec2: FakeAws, run: RunInfo, told: list[Event], action: str, times: int
-) -> None:
-    with _settled(ec2, told):
-        ec2.fault(action, lose="reply", times=times)
-        bake(ec2, run, told, AwsBuilder(clock=ImpatientClock()))
-
-
-@pytest.mark.parametrize("action", MUTATING)
-def test_a_reply_that_is_lost_once_costs_nothing(ec2: FakeAws, run: RunInfo, told: list[Event], action: str) -> None:
-    ec2.fault(action, lose="reply")
-    assert bake(ec2, run, told).name == run.image_name
-    assert len([it for it in ec2.calls("RunInstances") if it["status"] == 200]) <= 2
-    assert not [event for event in told if isinstance(event, CleanupFailed)]
+# --- faults, beside the table of tests/builders/aws/test_faults.py
 
 
 def test_the_credentials_expire_in_the_middle(ec2: FakeAws, run: RunInfo, told: list[Event]) -> None:
@@ -521,6 +438,13 @@ def test_a_target_that_cannot_be_meant(share: Share, says: str) -> None:
         ({"root_gib": 0}, "must be a whole number"),
         ({"address": "none"}, "must be"),
         ({"vpc": "main"}, "must be an id"),
+        ({"subnets": None}, "must be a tuple of ids"),
+        ({"subnets": "subnet-0123456789abcdef0"}, "must be a tuple of ids"),
+        ({"region": "Frankfurt"}, "must be a region"),
+        ({"tags": {"team": 1}}, "must be texts"),
+        ({"tags": ("team",)}, "must be texts"),
+        ({"deprecate_after_days": 0}, "must be a whole number of days"),
+        ({"capture_timeout_seconds": "1 h"}, "must be a number of seconds"),
         ({"admit": "nobody"}, "leaves no way to the machine"),
         ({"proxy_command": ["ssh"]}, "or a tuple of its words"),
         ({"proxy_command": "ssh 'bastion"}, "cannot be taken apart into words: No closing quotation"),

@@ -29,9 +29,10 @@ from baker.plan import make_plan
 from baker.ports import RunInfo
 from baker.recipe import Disk, Recipe, Share
 from baker.wait import wait_until
+from tests.builders.aws.acts import ImpatientClock
 from tests.builders.aws.conftest import RUN_ID
 from tests.builders.aws.fake.client import ACCESS_KEY, FakeAws
-from tests.builders.aws.test_builder import ImpatientClock, assert_clean
+from tests.builders.aws.test_builder import assert_clean
 
 FOLDER = Path(baker.builders.aws.__file__).parent / "policies"
 NAMES = ("bake", "share", "sweep")
