@@ -126,8 +126,9 @@ def stop_often(desk: Desk, chosen: random.Random, times: int) -> None:
         process.send_signal(signum)
         said, _ = process.communicate(timeout=300)
         print(f"{signum.name} after {moment:.2f} s in {group or 'a group of its own'}: {process.returncode}")
-        heard = signum != signal.SIGKILL and process.returncode != 0
-        if heard:
+        if process.returncode == -signum:
+            assert signum == signal.SIGKILL or "[" not in said, said  # before Python had got as far as to listen
+        elif process.returncode != 0:
             assert process.returncode == 128 + signum, said
             desk.fake.finish()
             assert_nothing_but_images(desk, before)
