@@ -35,11 +35,12 @@ done
 needles=$(cat)
 since=$1 run_folder=$2 unit=$3
 shift 3
-# When the first process began, in seconds since the epoch; rather a moment late than early.
+# When the first process began, in seconds since the epoch; rather a moment late than early, so two ticks are added:
+# one for what the kernel cuts off, one for what printf rounds.
 ticks=$(sed 's/.*) //' /proc/1/stat | awk '{print $20}')
 read -r uptime _ </proc/uptime
 boot=$(awk -v up="$uptime" -v now="$(date +%s.%N)" -v ticks="$ticks" -v hertz="$(getconf CLK_TCK)" \
-  'BEGIN {printf "%.2f", now - up + ticks / hertz}')
+  'BEGIN {printf "%.2f", now - up + (ticks + 2) / hertz}')
 
 # Public keys: those that let somebody in, and those that this machine shows, or would if the file beside it were there.
 key='AAAA[0-9A-Za-z+/]{40,}=*'

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,13 +174,14 @@ class Live:
         }
 
     def _remove_all(self) -> None:
+        """What cannot be removed is said, and keeps nothing else."""
         builder, run_id = AwsBuilder(), self._run_id()
         for image in builder.images():
             if image.labels.get("run") == run_id:
-                builder.delete(image)
+                _try(partial(builder.delete, image))
         for leftover in builder.leftovers(None):
             if leftover.run_id == run_id:
-                builder.destroy(leftover)
+                _try(partial(builder.destroy, leftover))
 
 
 def main() -> int:
@@ -205,6 +207,11 @@ def _failure(act: Callable[[], None]) -> str | None:
     except Exception as error:  # noqa: BLE001  (a refusal of the SDK's, in its words)
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _try(act: Callable[[], None]) -> None:
+    if (said := _failure(act)) is not None:
+        _say(said)
 
 
 def _say(text: str) -> None:

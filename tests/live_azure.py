@@ -20,6 +20,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from baker.builders.azure import ids
@@ -174,13 +175,14 @@ class Live:
         return not [it for it in groups if (it.get("properties") or {}).get("provisioningState") == "Deleting"]
 
     def _remove_all(self) -> None:
+        """What cannot be removed is said, and keeps nothing else."""
         builder, run_id = AzureBuilder(), self._run_id()
         for image in builder.images():
             if image.labels.get("run") == run_id:
-                builder.delete(image)
+                _try(partial(builder.delete, image))
         for leftover in builder.leftovers(None):
             if leftover.run_id == run_id:
-                builder.destroy(leftover)
+                _try(partial(builder.destroy, leftover))
         wait_until(lambda: self._settled() or None, timeout=ENDED_SECONDS, clock=self._clock, longest=10.0)
 
 
@@ -207,6 +209,11 @@ def _failure(act: Callable[[], None]) -> str | None:
     except Exception as error:  # noqa: BLE001  (a bug of this program's must not keep the sweep from running)
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _try(act: Callable[[], None]) -> None:
+    if (said := _failure(act)) is not None:
+        _say(said)
 
 
 def _say(text: str) -> None:
