@@ -35,7 +35,7 @@ def verified_state(image: Artifact) -> Literal["yes", "no", "changed"]:
 def read_catalogue(
     kinds: Iterable[str], find_builder: Callable[[str], Builder[Any]], location: str | None = None
 ) -> Catalogue:
-    """Ask each builder for its images; one that fails does not keep the others from answering.
+    """Ask each builder for its images; what one found before it failed counts, and keeps no other from answering.
 
     `location` None is each builder's default one, "all" every one.
     """
@@ -43,7 +43,8 @@ def read_catalogue(
     unreadable: list[tuple[str, BakeError]] = []
     for kind in kinds:
         try:
-            images += find_builder(kind).images(location)
+            for image in find_builder(kind).images(location):
+                images.append(image)  # what came before a refusal counts
         except BakeError as error:
             unreadable.append((kind, error))
     images.sort(key=lambda image: (image.created, image.name))

@@ -34,7 +34,9 @@ def command(on: str | None, location: str | None, yes: bool, as_json: bool) -> i
     clock = SystemClock()
     ledger = Ledger(folder=lambda: Home.from_environment().ledger, clock=clock)
     found = look(ledger, _kinds(ledger, on), find_builder, location=location, clock=clock)
-    _tell_of_unasked(found, on)
+    unasked = _unasked(found, on)
+    for error in unasked:
+        report(error)
     for spared in found.spared:
         click.echo(f"left alone: {_named(spared.leftover)}: {spared.why}", err=True)
     tell = _Telling(now=clock.now(), as_json=as_json)
@@ -43,9 +45,9 @@ def command(on: str | None, location: str | None, yes: bool, as_json: bool) -> i
         tell("unknown", item.leftover, item.reason)
         report(_by_hand(f"{_named(item.leftover)} may be left", item.leftover, item.reason))
     remaining += len(found.unconfirmed)
-    if not remaining and not found.dead and not as_json:
+    if not remaining and not found.dead and not unasked and not as_json:
         click.echo("nothing is left of dead runs")
-    return LeftoverError.exit_code if remaining else 0
+    return unasked[0].exit_code if unasked else LeftoverError.exit_code if remaining else 0
 
 
 def _sweep(found: Findings, ledger: Ledger, tell: "_Telling", yes: bool) -> int:
@@ -77,13 +79,14 @@ def _kinds(ledger: Ledger, on: str | None) -> tuple[str, ...]:
     return (on,)
 
 
-def _tell_of_unasked(found: Findings, on: str | None) -> None:
-    """A builder that was meant and cannot be asked is an error; of others it is said, unless they are not used here."""
+def _unasked(found: Findings, on: str | None) -> list[BakeError]:
+    """Why the builder that was meant did not answer, or not for all places. Of others it is said, if they are used."""
+    if on is not None:
+        return [error for _, error in found.unasked]
     for kind, error in found.unasked:
-        if on is not None:
-            raise error
         if not isinstance(error, NOT_USED_HERE):
             click.echo(f"{kind} was not asked: {error.summary}", err=True)
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ This module is the lifetimes: each context here owns all that it makes, and leav
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -18,6 +17,7 @@ from baker.builders.aws.instances import Seen
 from baker.builders.aws.launch import Launcher, Request
 from baker.builders.aws.machine import AwsMachine, Launched
 from baker.builders.aws.proxy import proxy_command
+from baker.builders.aws.regions import all_regions, in_each
 from baker.builders.aws.requests import SourceImage
 from baker.builders.aws.source import find_source, known_login_user
 from baker.builders.aws.spec import Aws
@@ -34,7 +34,6 @@ from baker.recipe import Disk, Share
 from baker.refusal import refuse
 
 SSH_PORT = 22
-REGIONS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +121,18 @@ class AwsBuilder:
         with CleanupStack(emit, self.clock) as cleanup:
             yield self._launched(spec, wanted, run, cloud=cloud, cleanup=cleanup, emit=emit)
 
-    def images(self, location: str | None = None) -> tuple[Artifact, ...]:
+    def images(self, location: str | None = None) -> Iterator[Artifact]:
         """The images that bakes made in a region (None: the environment's; "all": every one), newest last."""
-        with ThreadPoolExecutor(max_workers=REGIONS_AT_ONCE) as all_at_once:
-            found = [it for each in all_at_once.map(images.find_images, self._clouds(location)) for it in each]
-        return tuple(sorted(found, key=lambda artifact: (artifact.created, artifact.name)))
+        found: list[Artifact] = []
+        refusal: BakeError | None = None
+        try:
+            for artifact in in_each(self._clouds(location), images.find_images):
+                found.append(artifact)  # what came before a refusal counts
+        except BakeError as error:
+            refusal = error
+        yield from sorted(found, key=lambda artifact: (artifact.created, artifact.name))
+        if refusal is not None:
+            raise refusal
 
     def resolve(self, reference: str) -> Artifact:
         """The image of that id or name, or the newest verified one of that recipe; `REGION/...` names the region."""
@@ -171,8 +177,7 @@ class AwsBuilder:
 
     def leftovers(self, location: str | None) -> Iterable[Leftover]:
         """All temporary things with our tag in a region (None: the environment's; "all": every one)."""
-        for cloud in self._clouds(location):
-            yield from leftovers.find_leftovers(cloud)
+        yield from in_each(self._clouds(location), leftovers.find_leftovers)
 
     def destroy(self, leftover: Leftover) -> None:
         """Remove one of `leftovers`, when it still bears our tag."""
@@ -224,7 +229,7 @@ class AwsBuilder:
 
     def _clouds(self, location: str | None) -> tuple[Cloud, ...]:
         here = self._cloud(None if location == "all" else location)
-        return tuple(here.in_region(region) for region in leftovers.regions(here)) if location == "all" else (here,)
+        return tuple(here.in_region(region) for region in all_regions(here)) if location == "all" else (here,)
 
     def _cloud(self, region: str | None) -> Cloud:
         return self._ready.get(region) or self.cloud_in(region, self.clock)

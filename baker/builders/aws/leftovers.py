@@ -158,12 +158,6 @@ def _marks(description: Description) -> tags.Tags:
     return tags.from_tag_list(description.get("Tags") or description.get("TagSet"))
 
 
-def regions(cloud: Cloud) -> tuple[str, ...]:
-    """All regions that the account may use."""
-    with explaining("listing regions"):
-        return tuple(sorted(region["RegionName"] for region in cloud.ask("describe_regions")["Regions"]))
-
-
 def _listed(kind: Kind, cloud: Cloud) -> Iterator[Description]:
     filters = [{"Name": "tag-key", "Values": [tags.RUN]}]
     parameters = {"Filters": filters, **(kind.owned or {})}

@@ -28,7 +28,7 @@ def test_credentials_are_asked_for_once_for_all_regions(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert AwsBuilder().images("all") == ()
+    assert not list(AwsBuilder().images("all"))
     assert len({call["region"] for call in aws.calls("DescribeImages")}) > 1
     assert asked.read_text() == "once\n"
 
@@ -37,5 +37,5 @@ def test_a_proxy_that_answers_for_aws_is_no_answer(aws: FakeAws, as_caller: Call
     as_caller(aws)
     aws.fault("DescribeImages", html=502, times=1 << 30)
     with pytest.raises(BuilderError, match="AWS cannot be reached while listing images") as caught:
-        AwsBuilder(clock=ImpatientClock()).images()
+        list(AwsBuilder(clock=ImpatientClock()).images())
     assert "proxies" in str(caught.value.hint)

@@ -33,7 +33,7 @@ def test_snapshots_of_an_image_that_is_gone_are_found_by_a_sweep(scene: Scene) -
     with pytest.raises(BuilderError, match="may not do this"):
         scene.builder.delete(scene.baked)
     scene.ec2.forget_faults()
-    assert not scene.builder.images(None)
+    assert not list(scene.builder.images(None))
     (snapshot,) = scene.builder.leftovers(None)
     assert snapshot.kind == "snapshot"
     assert snapshot.expires is not None

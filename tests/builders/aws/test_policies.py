@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 import baker.builders.aws
 from baker.artifact import Artifact
 from baker.builders.aws.builder import AwsBuilder
-from baker.builders.aws.leftovers import KINDS, regions
+from baker.builders.aws.leftovers import KINDS
+from baker.builders.aws.regions import all_regions
 from baker.builders.aws.requests import authorize_ssh
 from baker.builders.aws.source import NAMED
 from baker.builders.aws.spec import Aws, ElasticIp, Volume
@@ -197,7 +198,7 @@ def sweep(account: Account) -> Iterator[None]:
     before = account.fake.account()
     _leave_one_of_each(account)
     yield
-    assert "eu-central-1" in regions(account.builder.cloud_in(None, account.builder.clock))
+    assert "eu-central-1" in all_regions(account.builder.cloud_in(None, account.builder.clock))
     found = list(account.builder.leftovers(None))
     assert {it.kind for it in found} == {kind.name for kind in KINDS}
     for leftover in found:

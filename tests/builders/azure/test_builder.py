@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -388,38 +390,35 @@ def test_leftovers_of_a_group_are_one_and_of_a_users_group_each(
 ) -> None:
     arm.look_alikes()
     before = arm.account()
-    groups = (None, "mine")
-    machines = [BUILDER.machine(spec_for(arm, resource_group=group), DISKS, run, told.append) for group in groups]
-    for machine in machines:
-        machine.__enter__()  # and nobody ever leaves it
-    found = list(BUILDER.leftovers(None))
-    assert [it.kind for it in found] == [
-        "resource group", "shutdown schedule", "machine", "network interface", "public address", "security group",
-        "network",
-    ]  # fmt: skip
-    assert {it.run_id for it in found} == {RUN_ID}
-    assert all(it.remove_hint.startswith("az ") and it.created and it.location for it in found)
-    assert {it.id for it in BUILDER.leftovers("all")} == {it.id for it in found}
-    for leftover in found:
-        BUILDER.destroy(leftover)
-        BUILDER.destroy(leftover)
-    arm.assert_clean(before)
+    with ExitStack() as never_left_in_time:
+        for group in (None, "mine"):
+            machine = BUILDER.machine(spec_for(arm, resource_group=group), DISKS, run, told.append)
+            never_left_in_time.enter_context(machine)
+        found = list(BUILDER.leftovers(None))
+        assert [it.kind for it in found] == [
+            "resource group", "shutdown schedule", "machine", "network interface", "public address", "security group",
+            "network",
+        ]  # fmt: skip
+        assert {it.run_id for it in found} == {RUN_ID}
+        assert all(it.remove_hint.startswith("az ") and it.created and it.location for it in found)
+        assert {it.id for it in BUILDER.leftovers("all")} == {it.id for it in found}
+        for leftover in found:
+            BUILDER.destroy(leftover)
+            BUILDER.destroy(leftover)
+        arm.assert_clean(before)
 
 
 def test_what_is_not_of_that_run_is_never_removed(arm: FakeAzure, run: RunInfo, told: list[Event]) -> None:
-    from dataclasses import replace
-
-    context = BUILDER.machine(spec_for(arm, resource_group="mine"), (), run, told.append)
-    context.__enter__()
-    left = list(BUILDER.leftovers(None))
-    for leftover in left:
+    with BUILDER.machine(spec_for(arm, resource_group="mine"), (), run, told.append):
+        left = list(BUILDER.leftovers(None))
+        for leftover in left:
+            with pytest.raises(BuilderError, match="is left alone"):
+                BUILDER.destroy(replace(leftover, run_id="20260102t030405-zzzz"))
+        other = replace(left[0], kind="resource group", id=arm.group("bake-20260102t030405-zzzz"), run_id=RUN_ID)
         with pytest.raises(BuilderError, match="is left alone"):
-            BUILDER.destroy(replace(leftover, run_id="20260102t030405-zzzz"))
-    other = replace(left[0], kind="resource group", id=arm.group("bake-20260102t030405-zzzz"), run_id=RUN_ID)
-    with pytest.raises(BuilderError, match="is left alone"):
-        BUILDER.destroy(other)
-    for leftover in left:
-        BUILDER.destroy(leftover)
+            BUILDER.destroy(other)
+        for leftover in left:
+            BUILDER.destroy(leftover)
 
 
 # --- with a machine behind it

@@ -5,6 +5,7 @@ import ssl
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -51,6 +52,8 @@ def main() -> None:
     context.load_cert_chain(options.certificate, options.key)
     application = Control(Gate(Journal(options.journal)))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet, ssl_context=context)
+    # Each connection shakes hands in its own thread: one that is slow about it keeps no other waiting.
+    cast(ssl.SSLSocket, server.socket).do_handshake_on_connect = False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.buffer.read()
