@@ -1,8 +1,10 @@
 """The command `bake` is killed, or told to stop, after any of its calls of EC2: a sweep, or it itself, leaves nothing.
 
-The instances of this double run nothing, so a bake gets as far as the connection, and waits there.
+Where the double's instances run nothing, a bake gets as far as the connection, and waits there; with sandbox machines
+it goes through all stages, and what it leaves at the most is a finished image.
 """
 
+import json
 import os
 import random
 import signal
@@ -20,25 +22,30 @@ from tests.builders.aws.test_builder import assert_clean
 BAKE = Path(sys.executable).with_name("bake")
 
 TIMES, TIMES_IN_SOAK = 5, 30
+CALLS_TO_CONNECT, CALLS_OF_A_BAKE = 40, 160
 PATIENCE_SECONDS = 120.0
 
 RECIPE = """
-from baker import Recipe
+from baker import Recipe, Share
 from baker.builders.aws.spec import Aws
 
 machine = Aws(source="debian-12", instance_types=("t3.micro",), caller_service={service!r})
-recipe = Recipe(name="reef", builders=(machine,))
+recipe = Recipe(name="reef", builders=(machine,), share=Share(regions=("us-east-1",)))
 """
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Bakery:
-    """Starts bakes one after the other, in an account full of other people's things."""
+    """Starts bakes one after the other, in an account full of other people's things.
 
-    def __init__(self, fake: FakeAws, folder: Path) -> None:
+    `has_machines` says whether they come further than to the connection.
+    """
+
+    def __init__(self, fake: FakeAws, folder: Path, *, has_machines: bool) -> None:
         self.fake = fake
         self.folder = folder
+        self.has_machines = has_machines
         self.running: list[subprocess.Popen[str]] = []
         (folder / "reef.py").write_text(RECIPE.format(service=fake.caller_address_url))
         own = {"BAKER_HOME": str(folder / "home"), "HOME": str(folder)}
@@ -48,7 +55,7 @@ class Bakery:
         self.before = fake.account()
 
     def bake_until(self, calls: int) -> "subprocess.Popen[str]":
-        """A bake that has made so many calls, or as many as it makes until it waits for the machine to answer."""
+        """A bake that has made so many calls, or as many as it makes: until it waits for a machine, or is over."""
         began = len(self.fake.calls())
         process = subprocess.Popen(
             [BAKE, "reef.py"], env=self.environment, cwd=self.folder, text=True,
@@ -56,8 +63,11 @@ class Bakery:
         )  # fmt: skip
         self.running.append(process)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(self.fake.calls()) - began < calls and "connect" not in (self.folder / "told").read_text():
-            assert process.poll() is None, (self.folder / "told").read_text()
+        while process.poll() != 0 and len(self.fake.calls()) - began < calls:
+            told = (self.folder / "told").read_text()
+            if not self.has_machines and "connect" in told:
+                break
+            assert process.poll() in (None, 0), told
             assert time.monotonic() < deadline
             time.sleep(0.01)
         return process
@@ -69,32 +79,50 @@ class Bakery:
         )  # fmt: skip
 
     def assert_nothing_is_left(self) -> None:
-        assert_clean(self.fake, self.before)
+        assert_clean(self.fake, self.before, kept=self._finished())
         assert list((self.folder / "home" / "ledger").glob("*")) == []
+
+    def _finished(self) -> list[str]:
+        """The images that bakes have finished."""
+        listed = subprocess.run(
+            [BAKE, "images", "--on", "aws", "--location", "all", "--json"],
+            env=self.environment, cwd=self.folder, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        return [json.loads(line)["id"] for line in listed.splitlines()]
+
+    def end(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture
 def bakery(aws: FakeAws, tmp_path: Path) -> Iterator[Bakery]:
-    bakery = Bakery(aws, tmp_path)
+    bakery = Bakery(aws, tmp_path, has_machines=False)
     yield bakery
-    for process in bakery.running:
-        process.kill()
-        process.wait()
+    bakery.end()
 
 
-def moments(times: int) -> Iterator[int]:
+@pytest.fixture
+def bakery_with_machines(aws_with_machines: FakeAws, tmp_path: Path) -> Iterator[Bakery]:
+    bakery = Bakery(aws_with_machines, tmp_path, has_machines=True)
+    yield bakery
+    bakery.end()
+
+
+def moments(times: int, bakery: Bakery) -> Iterator[int]:
     """After how many calls. The seed is printed: pytest shows it when a test fails."""
     seed = int(os.environ.get("BAKER_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"BAKER_TEST_SEED={seed}")
     chosen = random.Random(seed)
     for _ in range(times):
-        moment = chosen.randrange(1, 40)
+        moment = chosen.randrange(1, CALLS_OF_A_BAKE if bakery.has_machines else CALLS_TO_CONNECT)
         print(f"after {moment} calls")
         yield moment
 
 
 def kill_and_sweep(bakery: Bakery, times: int) -> None:
-    for moment in moments(times):
+    for moment in moments(times, bakery):
         process = bakery.bake_until(moment)
         process.kill()
         process.wait()
@@ -104,11 +132,14 @@ def kill_and_sweep(bakery: Bakery, times: int) -> None:
 
 
 def stop(bakery: Bakery, times: int) -> None:
-    for number, moment in enumerate(moments(times)):
+    for number, moment in enumerate(moments(times, bakery)):
         signum = SIGNALS[number % len(SIGNALS)]
         process = bakery.bake_until(moment)
         process.send_signal(signum)
-        assert process.wait(PATIENCE_SECONDS) in (128 + signum, -signum), (bakery.folder / "told").read_text()
+        ended = process.wait(PATIENCE_SECONDS)
+        assert ended in (128 + signum, -signum, *((0,) if bakery.has_machines else ())), (
+            bakery.folder / "told"
+        ).read_text()
         bakery.assert_nothing_is_left()
 
 
@@ -120,7 +151,24 @@ def test_a_bake_that_ends_at_any_call_leaves_nothing(end: Callable[[Bakery, int]
     end(bakery, TIMES)
 
 
+@pytest.mark.sandbox
+@pytest.mark.xdist_group("aws-machines")
+@WAYS
+def test_a_bake_that_ends_in_any_stage_leaves_nothing(
+    end: Callable[[Bakery, int], None], bakery_with_machines: Bakery
+) -> None:
+    end(bakery_with_machines, TIMES)
+
+
 @pytest.mark.soak
 @WAYS
 def test_many_ends(end: Callable[[Bakery, int], None], bakery: Bakery) -> None:
     end(bakery, TIMES_IN_SOAK)
+
+
+@pytest.mark.soak
+@pytest.mark.sandbox
+@pytest.mark.xdist_group("aws-machines")
+@WAYS
+def test_many_ends_in_all_stages(end: Callable[[Bakery, int], None], bakery_with_machines: Bakery) -> None:
+    end(bakery_with_machines, TIMES_IN_SOAK)
